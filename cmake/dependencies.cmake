@@ -1,0 +1,20 @@
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS program_options json)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_library(HAST_LZF_LIBRARY lzf REQUIRED)
+
+# Asio is header-only; this target carries its settings so that no file sets them by itself.
+add_library(hast_asio INTERFACE)
+target_link_libraries(hast_asio INTERFACE Boost::headers Threads::Threads)
+target_compile_definitions(hast_asio INTERFACE BOOST_ASIO_NO_DEPRECATED)
+
+# Compiler cache, when there is one: coroutine files are expensive to compile.
+find_program(HAST_CCACHE ccache)
+if(HAST_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${HAST_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${HAST_CCACHE})
+endif()

@@ -1,0 +1,56 @@
+// Disk: a local component as the core sees it. The data plane is an intrusive operation: the caller
+// owns the op and its buffer, both stay put until `completed` runs, exactly once, on the owner's
+// executor, never from inside submit(). Operations may complete in any order; a flush makes durable
+// every operation that had completed before the flush was submitted.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "hast/base/intrusive_list.hpp"
+#include "hast/base/result.hpp"
+#include "hast/base/types.hpp"
+
+namespace hast::port {
+
+struct DiskOp : ListNode<DiskOp> {
+  IoKind kind = IoKind::read;
+  std::uint64_t offset_bytes = 0;   // on the component, a multiple of the sector size
+  std::uint64_t length_bytes = 0;   // a multiple of the sector size; 0 for flush
+  std::byte* data = nullptr;        // read and write only; aligned to kBufferAlignment
+  int error = 0;                    // errno of this host, 0 on success; a short transfer is EIO
+
+  void (*completed)(DiskOp&) = nullptr;
+  void* owner = nullptr;            // for the one who set `completed`
+};
+
+/// Buffers given to disks are aligned so that direct I/O works on every sector size hast accepts.
+inline constexpr std::size_t kBufferAlignment = 4096;
+
+struct DiskGeometry {
+  std::uint64_t size_bytes = 0;
+  std::uint32_t sector_bytes = 512;
+};
+
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual DiskGeometry geometry() const = 0;
+  /// discard and write_zeroes both leave the range reading as zeros, so that two nodes stay equal
+  /// byte for byte; where the kernel cannot, EOPNOTSUPP (discard) or written zeros (write_zeroes).
+  virtual void submit(DiskOp& op) = 0;
+  /// Submissions may be kept back until this call, which ends every turn of the owner's loop.
+  virtual void kick() {}
+};
+
+/// Opens components exclusively (locked against a second hastd). Errors: component_not_found,
+/// component_unsupported, component_busy, io_failed. Blocking but brief.
+class DiskOpener {
+ public:
+  virtual ~DiskOpener() = default;
+  virtual Result<std::unique_ptr<Disk>> open(const std::string& path) = 0;
+};
+
+}  // namespace hast::port

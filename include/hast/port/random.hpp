@@ -1,0 +1,28 @@
+// Randomness: tokens, resource ids, jitter. Seeded in the simulator, the kernel's in production.
+#pragma once
+
+#include <cstdint>
+
+#include "hast/base/bytes.hpp"
+
+namespace hast::port {
+
+class Random {
+ public:
+  virtual ~Random() = default;
+  virtual void fill(ByteSpan bytes) = 0;
+
+  std::uint64_t next_u64() {
+    std::byte raw[8];
+    fill(raw);
+    return load_le<std::uint64_t>(raw);
+  }
+  /// Non-zero: 0 means "none" for resource ids and sequence numbers.
+  std::uint64_t next_id() {
+    std::uint64_t id = next_u64();
+    while (id == 0) id = next_u64();
+    return id;
+  }
+};
+
+}  // namespace hast::port

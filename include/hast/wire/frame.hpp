@@ -1,0 +1,29 @@
+// The frame around every message: 5 bytes of header, then an nv list, then, if the list says so, a
+// payload (wire-protocol §1.1). Bounds live here: nothing is allocated from a length a peer sent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "hast/base/nv.hpp"
+
+namespace hast::wire {
+
+inline constexpr std::uint8_t kProtocolVersion = 2;
+inline constexpr std::size_t kFrameHeaderBytes = 5;
+/// The largest nv list accepted from a peer; the largest legal one is below 600 bytes.
+inline constexpr std::uint32_t kMaxNvBytes = 64 * 1024;
+/// Room that every encode() of this room needs at most, header included.
+inline constexpr std::size_t kMaxEncodedBytes = 1024;
+/// The largest READ or WRITE accepted: what a 64-bit original of FreeBSD 13 or newer sends.
+inline constexpr std::uint32_t kMaxIoBytes = 1024 * 1024;
+
+struct FrameHeader {
+  std::uint8_t version = kProtocolVersion;
+  std::uint32_t nv_bytes = 0;
+};
+
+/// Exactly kFrameHeaderBytes. Errors: version_mismatch, malformed (zero), too_large.
+Result<FrameHeader> decode_frame_header(ConstByteSpan bytes);
+
+}  // namespace hast::wire

@@ -1,0 +1,67 @@
+// The messages that bind two connections into a session (wire-protocol §5). All plain values;
+// encode() writes a whole frame (header and nv list) and returns its length.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "hast/wire/frame.hpp"
+#include "hast/wire/payload.hpp"
+
+namespace hast::wire {
+
+using Token = std::array<std::byte, 16>;
+
+/// Step 1, primary to secondary, on the first connection.
+struct FirstHello {
+  std::string resource;
+  std::uint8_t version = kProtocolVersion;  // absent or 0 on the wire means 1
+};
+struct FirstReply {
+  std::uint8_t version = kProtocolVersion;
+  Token token{};
+};
+/// Sent instead of FirstReply, then the connection is closed. `wait`: "I am primary, try again".
+struct Refusal {
+  std::string text;
+  bool wait = false;
+};
+/// Step 2, primary to secondary, on the second connection.
+struct SecondHello {
+  std::string resource;
+  Token token{};
+  bool virgin = false;  // the primary made `resuid` just now
+  std::uint64_t resuid = 0;
+  std::uint64_t localcnt = 0;
+  std::uint64_t remotecnt = 0;
+};
+/// Answer to step 2, on the first connection. With `errmsg` everything after it is absent.
+struct SecondReply {
+  std::int64_t datasize = 0;
+  std::int32_t extentsize = 0;
+  std::uint64_t localcnt = 0;
+  std::uint64_t remotecnt = 0;
+  std::string errmsg;
+  bool virgin = false;
+  SyncSource source = SyncSource::primary;
+  std::uint32_t mapsize = 0;  // bytes of the map after decompression
+  PayloadInfo payload;        // of the map, when mapsize > 0
+};
+
+/// What a listener may receive first: step 1 has no token, step 2 has.
+bool is_second_hello(const NvReader& nv);
+
+Result<std::size_t> encode(const FirstHello& message, std::uint8_t header_version, ByteSpan out);
+Result<std::size_t> encode(const FirstReply& message, std::uint8_t header_version, ByteSpan out);
+Result<std::size_t> encode(const Refusal& message, std::uint8_t header_version, ByteSpan out);
+Result<std::size_t> encode(const SecondHello& message, std::uint8_t header_version, ByteSpan out);
+Result<std::size_t> encode(const SecondReply& message, std::uint8_t header_version, ByteSpan out);
+
+Result<FirstHello> decode_first_hello(const NvReader& nv);
+/// peer_refused or peer_waits, the peer's text in `detail`, when the answer is a Refusal.
+Result<FirstReply> decode_first_reply(const NvReader& nv);
+Result<SecondHello> decode_second_hello(const NvReader& nv);
+Result<SecondReply> decode_second_reply(const NvReader& nv);
+
+}  // namespace hast::wire

@@ -1,0 +1,53 @@
+// The payload pipeline: compression, then checksum of the compressed bytes, then `size`
+// (wire-protocol §2). The receiver follows the fields of the message, never its own settings.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "hast/base/nv.hpp"
+#include "hast/base/types.hpp"
+
+namespace hast::wire {
+
+inline constexpr std::size_t kMaxHashBytes = 32;
+
+/// What a message says of the bytes that follow it. `size_bytes` 0: none follow.
+struct PayloadInfo {
+  Compression compression = Compression::none;
+  Checksum checksum = Checksum::none;
+  std::array<std::byte, kMaxHashBytes> hash{};  // 4 bytes for crc32, 32 for sha256
+  std::uint32_t size_bytes = 0;
+
+  bool present() const { return size_bytes != 0; }
+};
+
+/// Appends `compression`, `checksum`, `hash`, `size` in the original's order.
+void encode_payload_info(const PayloadInfo& info, NvWriter& out);
+/// Errors: unknown_algorithm, malformed (hash of a wrong length), wrong_type. Absent is not an error.
+Result<PayloadInfo> decode_payload_info(const NvReader& nv);
+
+struct PayloadOptions {
+  Checksum checksum = Checksum::none;
+  Compression compression = Compression::none;
+};
+
+/// `bytes` is what goes on the stream: the data itself when nothing compressed it, else a part of
+/// `scratch`.
+struct EncodedPayload {
+  PayloadInfo info;
+  ConstByteSpan bytes;
+};
+
+/// `scratch` must hold at least data.size() bytes, at least 8. Cannot fail: what does not shrink is
+/// sent as it is.
+EncodedPayload encode_payload(ConstByteSpan data, const PayloadOptions& options, ByteSpan scratch);
+/// A block of `length` zeros as a hole, without looking at any data; legal towards every peer.
+EncodedPayload encode_zeroes(std::uint32_t length, Checksum checksum, ByteSpan scratch);
+
+/// Verifies and expands `received` (exactly info.size_bytes) into `into`, which must come out
+/// exactly full. `received` and `into` may be the same bytes when nothing is compressed. Errors:
+/// checksum_mismatch, malformed, too_large.
+Result<void> decode_payload(const PayloadInfo& info, ConstByteSpan received, ByteSpan into);
+
+}  // namespace hast::wire

@@ -1,0 +1,44 @@
+// Requests (primary to secondary) and replies (secondary to primary) of an established session
+// (wire-protocol §6, §7). Encoders allocate nothing; errors travel as FreeBSD errno values.
+#pragma once
+
+#include <cstdint>
+
+#include "hast/wire/frame.hpp"
+#include "hast/wire/payload.hpp"
+
+namespace hast::wire {
+
+enum class Command : std::uint8_t { read = 1, write = 2, discard = 3, flush = 4, keepalive = 5 };
+
+struct Request {
+  Command command = Command::keepalive;
+  std::uint64_t seq = 0;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t length_bytes = 0;
+  bool memsync = false;
+  PayloadInfo payload;  // write only
+};
+
+struct Reply {
+  std::uint64_t seq = 0;
+  bool received = false;  // the first of memsync's two replies
+  int error = 0;          // errno of this host; mapped to and from FreeBSD's on the wire
+  PayloadInfo payload;    // successful read only
+};
+
+/// Whole frames (header and nv list, no payload) of at most kMaxEncodedBytes; returns the length.
+std::size_t encode(const Request& request, std::uint8_t header_version, ByteSpan out);
+std::size_t encode(const Reply& reply, std::uint8_t header_version, ByteSpan out);
+
+/// Errors, all reasons to close the connection: missing_field or malformed (no command, an unknown
+/// one, seq 0, a range that wraps, a payload larger than kMaxIoBytes or where none belongs). Ranges
+/// beyond the volume are the secondary's business: it answers EINVAL.
+Result<Request> decode_request(const NvReader& nv);
+Result<Reply> decode_reply(const NvReader& nv);
+
+/// errno of this host to FreeBSD's and back; unknown values become EIO.
+int freebsd_errno(int host_errno);
+int host_errno(int freebsd_errno);
+
+}  // namespace hast::wire
