@@ -1,0 +1,81 @@
+// The configuration of one node as plain values: what hast.yaml(5) says, already resolved for the
+// node hast runs on. parse.hpp makes it from text, diff.hpp compares two of them. Values only: no
+// YAML, no files, no names to resolve; free to copy and to move between threads.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hast/base/address.hpp"
+#include "hast/base/types.hpp"
+
+namespace hast::config {
+
+/// An address with the words the operator wrote: status and logs print the words.
+struct ConfiguredAddress {
+  std::string text;  // "tcp://10.0.0.233"
+  Address address;   // with the default port filled in
+
+  bool operator==(const ConfiguredAddress&) const = default;
+};
+
+enum class FrontendType : std::uint8_t { nbd, ggate };
+std::string_view to_string(FrontendType type);
+std::optional<FrontendType> parse_frontend_type(std::string_view word);
+
+/// The IANA port of NBD, for `frontend: {listen: tcp://host}` without a port.
+inline constexpr std::uint16_t kNbdPort = 10809;
+
+struct FrontendConfig {
+  FrontendType type = FrontendType::nbd;
+  std::optional<ConfiguredAddress> listen;  // always there for nbd, never for ggate
+
+  bool operator==(const FrontendConfig&) const = default;
+};
+
+struct ResourceConfig {
+  std::string name;                         // 1..254 bytes, no '/', no control characters
+  std::string provider_name;                // the name of the device or export; the same rules
+  std::string local;                        // path of the local component
+  std::optional<ConfiguredAddress> remote;  // nullopt: `none`, there is no peer yet
+  std::optional<ConfiguredAddress> source;  // bound before connecting; port 0 unless given
+  Replication replication = Replication::memsync;
+  Checksum checksum = Checksum::none;
+  Compression compression = Compression::hole;
+  std::uint32_t timeout_s = 20;  // 1..kMaxTimeoutSeconds
+  bool metaflush = true;
+  std::string exec;  // path of the hook, empty: none
+  FrontendConfig frontend;
+
+  bool operator==(const ResourceConfig&) const = default;
+};
+
+/// `remote` as the original prints it: the configured words, or "none".
+std::string remote_text(const ResourceConfig& resource);
+
+struct Config {
+  ConfiguredAddress control;  // always a UNIX socket
+  std::string pidfile;
+  std::vector<ConfiguredAddress> listen;
+  /// Nothing was configured: tcp4 and tcp6 wildcards, of which the second is best effort.
+  bool listen_is_default = false;
+  std::uint32_t threads = 1;
+  std::vector<ResourceConfig> resources;  // in file order: the meaning of `all`
+
+  bool operator==(const Config&) const = default;
+
+  const ResourceConfig* find(std::string_view name) const;
+};
+
+// Bounds on what a configuration may say (INV-9).
+inline constexpr std::size_t kMaxConfigBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxNameBytes = 254;
+inline constexpr std::size_t kMaxPathBytes = 1023;
+inline constexpr std::size_t kMaxUnixPathBytes = 103;
+inline constexpr std::uint32_t kMaxTimeoutSeconds = 24 * 60 * 60;
+inline constexpr std::uint32_t kMaxThreads = 64;
+inline constexpr std::size_t kMaxResources = 1024;
+
+}  // namespace hast::config
