@@ -16,7 +16,7 @@ struct Address {
   enum class Family : std::uint8_t { any, v4, v6, unix_socket };
 
   Family family = Family::any;
-  std::string host;         // name or literal without brackets; the path for unix_socket
+  std::string host;  // name or literal without brackets; the path for unix_socket
   std::uint16_t port = 0;
 
   bool operator==(const Address&) const = default;

@@ -44,13 +44,21 @@ void store(std::byte* to, T value) {
 }
 
 template <std::unsigned_integral T>
-T load_le(const std::byte* from) { return load<T, std::endian::little>(from); }
+T load_le(const std::byte* from) {
+  return load<T, std::endian::little>(from);
+}
 template <std::unsigned_integral T>
-T load_be(const std::byte* from) { return load<T, std::endian::big>(from); }
+T load_be(const std::byte* from) {
+  return load<T, std::endian::big>(from);
+}
 template <std::unsigned_integral T>
-void store_le(std::byte* to, T value) { store<std::endian::little>(to, value); }
+void store_le(std::byte* to, T value) {
+  store<std::endian::little>(to, value);
+}
 template <std::unsigned_integral T>
-void store_be(std::byte* to, T value) { store<std::endian::big>(to, value); }
+void store_be(std::byte* to, T value) {
+  store<std::endian::big>(to, value);
+}
 
 inline std::string_view as_text(ConstByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -64,9 +72,13 @@ class ByteReader {
   explicit ByteReader(ConstByteSpan bytes) : bytes_(bytes) {}
 
   template <std::unsigned_integral T>
-  T le() { return number<T, std::endian::little>(); }
+  T le() {
+    return number<T, std::endian::little>();
+  }
   template <std::unsigned_integral T>
-  T be() { return number<T, std::endian::big>(); }
+  T be() {
+    return number<T, std::endian::big>();
+  }
 
   /// The next `count` bytes in place; empty and failed if there are fewer.
   ConstByteSpan take(std::size_t count) {
@@ -98,9 +110,13 @@ class ByteWriter {
   explicit ByteWriter(ByteSpan buffer) : buffer_(buffer) {}
 
   template <std::unsigned_integral T>
-  void le(T value) { number<std::endian::little>(value); }
+  void le(T value) {
+    number<std::endian::little>(value);
+  }
   template <std::unsigned_integral T>
-  void be(T value) { number<std::endian::big>(value); }
+  void be(T value) {
+    number<std::endian::big>(value);
+  }
 
   void put(ConstByteSpan bytes) {
     if (ByteSpan room = claim(bytes.size()); !room.empty())

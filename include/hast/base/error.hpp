@@ -31,41 +31,41 @@ enum class Errc : std::uint16_t {
   io_failed,              // the kernel refused a read, write or flush
 
   // The peer and the network.
-  address_invalid,        // an address that cannot be parsed or resolved
-  address_in_use,         // another process listens there
-  unreachable,            // the peer does not answer
-  timed_out,              // a deadline passed
-  connection_closed,      // the other side closed
-  version_mismatch,       // the peer speaks a protocol hast does not
-  peer_refused,           // the peer answered with an error text
-  peer_waits,             // the peer is primary itself and asks to be tried again
-  size_mismatch,          // the two nodes disagree about datasize or extentsize
-  resuid_mismatch,        // the two components never belonged together
-  split_brain,            // both nodes were written independently
-  token_mismatch,         // the second connection does not belong to the first
-  access_denied,          // the address is not that of a configured peer
+  address_invalid,    // an address that cannot be parsed or resolved
+  address_in_use,     // another process listens there
+  unreachable,        // the peer does not answer
+  timed_out,          // a deadline passed
+  connection_closed,  // the other side closed
+  version_mismatch,   // the peer speaks a protocol hast does not
+  peer_refused,       // the peer answered with an error text
+  peer_waits,         // the peer is primary itself and asks to be tried again
+  size_mismatch,      // the two nodes disagree about datasize or extentsize
+  resuid_mismatch,    // the two components never belonged together
+  split_brain,        // both nodes were written independently
+  token_mismatch,     // the second connection does not belong to the first
+  access_denied,      // the address is not that of a configured peer
 
   // Requests of operators and clients.
-  usage,              // a command line or a request that means nothing
-  config_invalid,     // the configuration file breaks a rule
-  config_unreadable,  // the configuration file cannot be opened
-  no_such_resource,   // the name is not configured
-  no_such_node,       // no `nodes` entry matches this machine
-  wrong_role,         // the operation needs another role
-  already_running,    // another hastd holds the pidfile
-  daemon_unreachable, // hastctl cannot talk to hastd
-  limit_reached,      // a bound on clients, sessions or requests
-  cancelled,          // the operation was stopped by its owner
-  unsupported,        // the platform or the kernel cannot do it
-  internal,           // a bug in hast
+  usage,               // a command line or a request that means nothing
+  config_invalid,      // the configuration file breaks a rule
+  config_unreadable,   // the configuration file cannot be opened
+  no_such_resource,    // the name is not configured
+  no_such_node,        // no `nodes` entry matches this machine
+  wrong_role,          // the operation needs another role
+  already_running,     // another hastd holds the pidfile
+  daemon_unreachable,  // hastctl cannot talk to hastd
+  limit_reached,       // a bound on clients, sessions or requests
+  cancelled,           // the operation was stopped by its owner
+  unsupported,         // the platform or the kernel cannot do it
+  internal,            // a bug in hast
 };
 
 /// A row of the error table: the stable name, what it means and what to do next.
 struct ErrcText {
   Errc code;
-  std::string_view name;     // "component_busy": the word in JSON and in docs/errors.md
-  std::string_view what;     // a clause: "the local component is in use by another process"
-  std::string_view action;   // a sentence for the operator
+  std::string_view name;    // "component_busy": the word in JSON and in docs/errors.md
+  std::string_view what;    // a clause: "the local component is in use by another process"
+  std::string_view action;  // a sentence for the operator
 };
 
 /// Every error there is, in the order of the enumeration; docs/errors.md has one row for each.

@@ -35,7 +35,10 @@ class IntrusiveList {
     explicit iterator(Node* node) : node_(node) {}
     T& operator*() const { return static_cast<T&>(*node_); }
     T* operator->() const { return &static_cast<T&>(*node_); }
-    iterator& operator++() { node_ = IntrusiveList::next(node_); return *this; }
+    iterator& operator++() {
+      node_ = IntrusiveList::next(node_);
+      return *this;
+    }
     bool operator==(const iterator&) const = default;
 
    private:
@@ -54,7 +57,10 @@ class IntrusiveList {
   std::size_t size() const { return size_; }
   iterator begin() { return iterator(head_.next_); }
   iterator end() { return iterator(&head_); }
-  T& front() { HAST_ASSERT(!empty()); return static_cast<T&>(*head_.next_); }
+  T& front() {
+    HAST_ASSERT(!empty());
+    return static_cast<T&>(*head_.next_);
+  }
 
   void push_back(T& element) { insert_before(head_, element); }
   void push_front(T& element) { insert_before(*head_.next_, element); }

@@ -26,15 +26,25 @@ class Log {
   explicit Log(std::string prefix = {}) : prefix_(std::move(prefix)) {}
 
   template <class... A>
-  void error(fmt::format_string<A...> text, A&&... a) const { line(LogLevel::error, text, std::forward<A>(a)...); }
+  void error(fmt::format_string<A...> text, A&&... a) const {
+    line(LogLevel::error, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void warning(fmt::format_string<A...> text, A&&... a) const { line(LogLevel::warning, text, std::forward<A>(a)...); }
+  void warning(fmt::format_string<A...> text, A&&... a) const {
+    line(LogLevel::warning, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void info(fmt::format_string<A...> text, A&&... a) const { line(LogLevel::info, text, std::forward<A>(a)...); }
+  void info(fmt::format_string<A...> text, A&&... a) const {
+    line(LogLevel::info, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void debug(fmt::format_string<A...> text, A&&... a) const { line(LogLevel::debug, text, std::forward<A>(a)...); }
+  void debug(fmt::format_string<A...> text, A&&... a) const {
+    line(LogLevel::debug, text, std::forward<A>(a)...);
+  }
   template <class... A>
-  void trace(fmt::format_string<A...> text, A&&... a) const { line(LogLevel::trace, text, std::forward<A>(a)...); }
+  void trace(fmt::format_string<A...> text, A&&... a) const {
+    line(LogLevel::trace, text, std::forward<A>(a)...);
+  }
 
  private:
   template <class... A>

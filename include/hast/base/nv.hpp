@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "hast/base/bytes.hpp"
@@ -18,9 +17,23 @@
 namespace hast {
 
 enum class NvType : std::uint8_t {
-  int8 = 1, uint8, int16, uint16, int32, uint32, int64, uint64,
-  int8_array, uint8_array, int16_array, uint16_array, int32_array, uint32_array, int64_array,
-  uint64_array, string,
+  int8 = 1,
+  uint8,
+  int16,
+  uint16,
+  int32,
+  uint32,
+  int64,
+  uint64,
+  int8_array,
+  uint8_array,
+  int16_array,
+  uint16_array,
+  int32_array,
+  uint32_array,
+  int64_array,
+  uint64_array,
+  string,
 };
 
 /// Most legal messages have fewer than 16 elements; a longer list is refused as too_large (INV-9).
@@ -35,7 +48,8 @@ struct NvElement {
 class NvReader {
  public:
   /// Parses a whole block. A zero type byte ends it; what follows is ignored (this is how the
-  /// 4096-byte metadata block is read). Errors: truncated, malformed, too_large.
+  /// 4096-byte metadata block is read). An element flagged as host order is malformed: nothing
+  /// legal sends one. Errors: truncated, malformed, too_large.
   static Result<NvReader> parse(ConstByteSpan block);
 
   /// First element of that name, whatever its type (wire-protocol §1.2: existence tests).
@@ -50,7 +64,7 @@ class NvReader {
   Result<std::int32_t> i32(std::string_view name) const;
   Result<std::uint64_t> u64(std::string_view name) const;
   Result<std::int64_t> i64(std::string_view name) const;
-  Result<std::string_view> string(std::string_view name) const;   // without the NUL
+  Result<std::string_view> string(std::string_view name) const;  // without the NUL
   Result<ConstByteSpan> u8_array(std::string_view name) const;
 
   std::span<const NvElement> elements() const { return {elements_.data(), count_}; }
@@ -81,7 +95,8 @@ class NvWriter {
   std::size_t size() const { return out_.size(); }
 
  private:
-  void element(NvType type, std::string_view name, ConstByteSpan data);
+  /// `data_size` counts a string's NUL, which `data` need not contain: the padding supplies it.
+  void element(NvType type, std::string_view name, ConstByteSpan data, std::uint64_t data_size);
 
   ByteWriter out_;
   bool failed_ = false;

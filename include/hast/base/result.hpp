@@ -22,17 +22,32 @@ class [[nodiscard]] Result {
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
 
-  T& value() & { HAST_ASSERT(has_value()); return *std::get_if<0>(&state_); }
-  const T& value() const& { HAST_ASSERT(has_value()); return *std::get_if<0>(&state_); }
-  T&& value() && { HAST_ASSERT(has_value()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    HAST_ASSERT(has_value());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    HAST_ASSERT(has_value());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    HAST_ASSERT(has_value());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  const Error& error() const& { HAST_ASSERT(!has_value()); return *std::get_if<1>(&state_); }
-  Error&& error() && { HAST_ASSERT(!has_value()); return std::move(*std::get_if<1>(&state_)); }
+  const Error& error() const& {
+    HAST_ASSERT(!has_value());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    HAST_ASSERT(!has_value());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -49,8 +64,14 @@ class [[nodiscard]] Result<void> {
 
   bool has_value() const { return !error_.has_value(); }
   explicit operator bool() const { return has_value(); }
-  const Error& error() const& { HAST_ASSERT(error_.has_value()); return *error_; }
-  Error&& error() && { HAST_ASSERT(error_.has_value()); return std::move(*error_); }
+  const Error& error() const& {
+    HAST_ASSERT(error_.has_value());
+    return *error_;
+  }
+  Error&& error() && {
+    HAST_ASSERT(error_.has_value());
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;

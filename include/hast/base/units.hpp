@@ -20,7 +20,9 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 /// humanize_number(3) as the original calls it: powers of 1024, one decimal below 10, then "B".
 std::string humanize_bytes(std::uint64_t bytes);
 
-constexpr bool is_power_of_two(std::uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
+constexpr bool is_power_of_two(std::uint64_t value) {
+  return value != 0 && (value & (value - 1)) == 0;
+}
 
 /// Rounds up to a multiple of `unit` (unit > 0). The caller bounds `value`: no wrap is checked.
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {

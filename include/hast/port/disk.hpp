@@ -17,14 +17,21 @@ namespace hast::port {
 
 struct DiskOp : ListNode<DiskOp> {
   IoKind kind = IoKind::read;
-  std::uint64_t offset_bytes = 0;   // on the component, a multiple of the sector size
-  std::uint64_t length_bytes = 0;   // a multiple of the sector size; 0 for flush
-  std::byte* data = nullptr;        // read and write only; aligned to kBufferAlignment
-  int error = 0;                    // errno of this host, 0 on success; a short transfer is EIO
+  std::uint64_t offset_bytes = 0;  // on the component, a multiple of the sector size
+  std::uint64_t length_bytes = 0;  // a multiple of the sector size; 0 for flush
+  std::byte* data = nullptr;       // read and write only; aligned to kBufferAlignment
+  int error = 0;                   // errno of this host, 0 on success; a short transfer is EIO
 
   void (*completed)(DiskOp&) = nullptr;
-  void* owner = nullptr;            // for the one who set `completed`
+  void* owner = nullptr;  // for the one who set `completed`
 };
+
+/// Binds an op's completion to a member function: `completes_with<&Cls::read_done>(op, this)`.
+template <auto method, class T>
+void completes_with(DiskOp& op, T* owner) {
+  op.owner = owner;
+  op.completed = [](DiskOp& done) { (static_cast<T*>(done.owner)->*method)(done); };
+}
 
 /// Buffers given to disks are aligned so that direct I/O works on every sector size hast accepts.
 inline constexpr std::size_t kBufferAlignment = 4096;

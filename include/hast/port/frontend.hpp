@@ -1,5 +1,5 @@
-// The two halves of a client's way in. A Frontend (NBD export, GEOM gate device) takes requests from
-// clients; a RequestSink (core::Primary) executes them. All on the resource's executor.
+// The two halves of a client's way in. A Frontend (NBD export, GEOM gate device) takes requests
+// from clients; a RequestSink (core::Primary) executes them. All on the resource's executor.
 //
 // The sink owns a fixed pool of request slots, each with its buffer: a front-end acquires one,
 // receives straight into it, submits it, and releases it when the answer has left. When no slot is
@@ -27,11 +27,11 @@ inline constexpr std::uint64_t kMaxDiscardBytes = 32 * 1024 * 1024;
 
 struct IoRequest {
   IoKind kind = IoKind::read;
-  bool fua = false;                 // durable on every node that is up before completion
-  std::uint64_t offset_bytes = 0;   // in the volume; a multiple of the sector size
-  std::uint64_t length_bytes = 0;   // read, write: within one block; 0 for flush
-  std::byte* buffer = nullptr;      // kBlockBytes, owned by the slot, aligned to kBufferAlignment
-  int error = 0;                    // errno of this host, valid when `completed` runs
+  bool fua = false;                // durable on every node that is up before completion
+  std::uint64_t offset_bytes = 0;  // in the volume; a multiple of the sector size
+  std::uint64_t length_bytes = 0;  // read, write: within one block; 0 for flush
+  std::byte* buffer = nullptr;     // kBlockBytes, owned by the slot, aligned to kBufferAlignment
+  int error = 0;                   // errno of this host, valid when `completed` runs
 
   /// Runs exactly once per submit(), never from inside submit(). The slot stays the front-end's
   /// until release().

@@ -1,0 +1,57 @@
+// Makes the metadata durable: copy one, flush, copy two, flush (INV-10), one commit at a time;
+// changes that arrive meanwhile share the next one. A failure is reported, never swallowed (INV-4).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "hast/core/buffer.hpp"
+#include "hast/core/component.hpp"
+
+namespace hast::core {
+
+/// Numbers commits, from 1. A commit covers every change made before it began.
+using Ticket = std::uint64_t;
+
+class MetadataWriter {
+ public:
+  class Observer {
+   public:
+    /// The commit ended; `error` is 0 or an errno. Tickets end in order.
+    virtual void metadata_committed(Ticket ticket, int error) = 0;
+
+   protected:
+    ~Observer() = default;
+  };
+
+  MetadataWriter(const Component& component, Observer& observer);
+
+  const ondisk::Metadata& metadata() const { return metadata_; }
+  /// The caller changes fields here and then calls commit().
+  ondisk::Metadata& change() { return metadata_; }
+  /// The ticket of the commit that will hold the present fields.
+  Ticket commit();
+  bool idle() const { return !running_; }
+
+ private:
+  enum class Step : std::uint8_t { write_first, flush_first, write_second, flush_second };
+
+  void begin();
+  void submit(Step step);
+  void step_done(port::DiskOp& op);
+  void finish(int error);
+
+  port::Disk& disk_;
+  std::optional<std::uint64_t> second_copy_;
+  ondisk::Format format_;
+  ondisk::Metadata metadata_;
+  Observer& observer_;
+  AlignedBuffer block_;
+  port::DiskOp op_;
+  Step step_ = Step::write_first;
+  Ticket ticket_ = 0;  // of the commit that runs, or ran last
+  bool running_ = false;
+  bool again_ = false;
+};
+
+}  // namespace hast::core

@@ -1,0 +1,226 @@
+// The primary: everything that decides what happens to a client's request, to the dirty map, to the
+// counters and to a resync. Plain synchronous methods, no clock, no log, no network: the engine
+// calls them when something happened, and they submit operations and fill the outbox. All calls on
+// the resource's executor. The invariants it keeps are cited where they are kept
+// (docs/invariants.md).
+//
+// Life: construct over an opened component; serve as RequestSink; link_up()/link_down() as the peer
+// comes and goes; prepare_stop(), wait for quiet(), destroy.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "hast/core/barrier.hpp"
+#include "hast/core/event.hpp"
+#include "hast/core/generation.hpp"
+#include "hast/core/map_commit.hpp"
+#include "hast/core/metadata_writer.hpp"
+#include "hast/core/resync.hpp"
+#include "hast/core/slot.hpp"
+#include "hast/core/volume.hpp"
+#include "hast/port/frontend.hpp"
+#include "hast/port/random.hpp"
+
+namespace hast::core {
+
+struct PrimaryOptions {
+  Replication replication = Replication::memsync;
+  MapCommit::Flush metaflush = MapCommit::Flush::yes;
+  std::size_t slots = 128;
+  std::size_t resync_window = Resync::kDefaultWindow;
+};
+
+/// What the core asks of the engine. Cheap and never re-entrant: flags and posts.
+class PrimaryHost : public Outbox::Observer {
+ public:
+  virtual void drop_link(Errc why) = 0;  // close, join, then link_down()
+  virtual void happened(const Event& event) = 0;
+  virtual void changed() = 0;         // quiet() or identity_durable() may be true now
+  virtual void defer_delivery() = 0;  // call deliver() soon, not from here
+
+ protected:
+  ~PrimaryHost() = default;
+};
+
+/// The secondary's answer to step 2 of the handshake, its map already expanded.
+struct PeerAnswer {
+  std::uint64_t datasize = 0;
+  std::uint32_t extentsize = 0;
+  Counters counters;
+  bool virgin = false;
+  SyncSource source = SyncSource::primary;
+  ConstByteSpan map;  // empty: none
+};
+
+struct IoStatistics {
+  std::uint64_t reads = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t deletes = 0;
+  std::uint64_t flushes = 0;
+  std::uint64_t activemap_updates = 0;
+  std::uint64_t read_errors = 0;  // of the local component
+  std::uint64_t write_errors = 0;
+  std::uint64_t delete_errors = 0;
+  std::uint64_t flush_errors = 0;
+};
+
+struct PrimaryStatus {
+  IoStatistics io;
+  std::uint64_t dirty_bytes = 0;  // extents with writes in flight or a resync pending
+  std::uint64_t stale_bytes = 0;  // served from the peer
+  bool local_lost = false;
+  bool syncing = false;
+  SyncSource sync_source = SyncSource::primary;
+  std::uint64_t sync_copied_bytes = 0;
+  std::uint64_t sync_total_bytes = 0;
+  std::size_t slots_free = 0;
+  std::size_t local_queue = 0;
+  std::size_t send_queue = 0;
+  std::size_t receive_queue = 0;
+};
+
+class Primary final : public port::RequestSink,
+                      private MetadataWriter::Observer,
+                      private MapCommit::Observer,
+                      private Resync::Observer {
+ public:
+  Primary(const Component& component, const PrimaryOptions& options, PrimaryHost& host,
+          port::Random& random);
+  ~Primary() override;
+
+  // port::RequestSink
+  port::VolumeInfo volume() const override;
+  port::IoRequest* acquire() override;
+  void wait_for_slot(port::SlotWaiter& waiter) override;
+  void cancel_wait(port::SlotWaiter& waiter) override;
+  void submit(port::IoRequest& request) override;
+  void release(port::IoRequest& request) override;
+  /// Hands finished requests back and wakes those who wait for a slot; see defer_delivery().
+  void deliver();
+
+  // The link. Between link_up() and link_down() the engine moves the outbox.
+  /// Starts making the resource id durable if there is none yet; step 2 waits for it.
+  void prepare_identity();
+  bool identity_durable() const;
+  PrimaryFacts facts() const;
+  /// Errors: size_mismatch, peer_waits (writes are on their way that the peer must not overtake:
+  /// try again), split_brain (this node was written since the facts were sent).
+  Result<void> link_up(const PeerAnswer& answer, const PrimaryFacts& sent);
+  /// After the connections are closed and their reader and writer have ended.
+  void link_down();
+  Outbox& outbox() { return volume_.outbox; }
+  /// A reply without data, or whose data are already in the operation's buffer.
+  void reply(RemoteOp& op, int error);
+  void reply_received(RemoteOp& op);
+
+  /// About once a second: cleans the map, resumes an incomplete resync.
+  void tick();
+  void set_replication(Replication mode) { replication_ = mode; }
+  void set_metaflush(MapCommit::Flush flush) { commit_.set_flush(flush); }
+
+  /// The front-end is withdrawn: leave as little behind as possible (needs the peer for that).
+  void prepare_stop();
+  bool quiet() const;
+
+  const ondisk::Metadata& metadata() const { return metadata_.metadata(); }
+  std::uint32_t extent_bytes() const { return volume_.map.extent_bytes(); }
+  std::uint64_t map_bytes() const { return (volume_.map.extents() + 7) / 8; }
+  PrimaryStatus status() const;
+
+ private:
+  using SlotList = IntrusiveList<Slot, Slot>;
+  enum class Episode : std::uint8_t { none, counting, counted };
+  class Entry;  // delivers at the end of the outermost call into the core
+
+  // Requests.
+  bool is_valid(const Slot& slot) const;
+  void start_read(Slot& slot);
+  void start_write(Slot& slot);
+  void start_flush(Slot& slot);
+  void write_locked(Slot& slot);
+  void dispatch(Slot& slot);
+  void read_remotely(Slot& slot);
+  void submit_disk(Slot& slot, IoKind kind);
+  void send(Slot& slot, IoKind kind);
+  void disk_done(port::DiskOp& op);
+  void remote_received(RemoteOp& op);
+  void remote_done(RemoteOp& op);
+  void local_failed(Slot& slot, IoKind kind);
+  void peer_failed(IoKind kind, std::uint64_t offset_bytes, int error);
+
+  // Outcomes.
+  void advance(Slot& slot);
+  void advance_read(Slot& slot);
+  void advance_write(Slot& slot);
+  void advance_flush(Slot& slot);
+  void rely_on_peer(Slot& slot);
+  void succeed(Slot& slot);
+  void release_lock(Slot& slot);
+  void end_extents(Slot& slot);
+  void answer(Slot& slot, int error);
+  void leave_core(Slot& slot);
+  int failure_of(const Slot& slot) const;
+
+  // Durability.
+  bool episode_is_counted(Slot& slot);
+  void count_episode();
+  void metadata_committed(Ticket ticket, int error) override;
+  void map_committed(Ticket ticket, int error) override;
+  void commit_changed_map();
+
+  // Which side holds what.
+  bool has_local_copy(const Slot& slot) const;
+  bool local_newer_in(const Slot& slot) const;
+  bool can_lose_local() const;
+  void lose_local(int error);
+
+  // Resync.
+  void start_sync();
+  void resync_pass_ended() override;
+  void resync_drained() override;
+  void resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) override;
+  bool run_barrier();
+  void barrier_done(int local_error, int remote_error);
+  void sync_flushed();
+  void sync_incomplete();
+  void mark_synced();
+  void happened(Event event) { host_.happened(event); }
+
+  PrimaryHost& host_;
+  port::Random& random_;
+  Replication replication_;
+  Volume volume_;
+  SlotPool slots_;
+  MetadataWriter metadata_;
+  MapCommit commit_;
+  Barrier barrier_;
+  Resync resync_;
+
+  SlotList waiting_map_;       // for their extents to be stable (INV-1)
+  SlotList waiting_metadata_;  // for the episode to be counted (INV-3)
+  SlotList answered_;          // to be delivered
+  IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;
+  int depth_ = 0;
+  bool delivering_ = false;
+
+  Episode episode_ = Episode::none;
+  Ticket episode_ticket_ = 0;
+  Ticket identity_ticket_ = 0;  // 0: durable
+  Ticket merge_ticket_ = 0;     // of the merged map; the outbox is released with it
+  bool virgin_ = false;
+  bool peer_ahead_ = false;  // the peer holds newer data until a resync from it is done
+  bool local_lost_ = false;
+  bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
+  bool sync_ending_ = false;   // the pass is over, its barrier is not
+  bool sync_barrier_ = false;  // the running barrier began after the pass ended
+  bool stopping_ = false;
+  int retry_ticks_ = 0;
+  std::uint64_t sync_copied_ = 0;
+  Counters peer_;
+  std::size_t degraded_writes_ = 0;  // dispatched without a peer, not settled yet
+  std::size_t local_queue_ = 0;
+  IoStatistics io_;
+};
+
+}  // namespace hast::core

@@ -1,0 +1,178 @@
+// The secondary: applies what a primary asks, in an order both sides can rely on, and answers. It
+// keeps arrival order where requests overlap, lets a FLUSH cover everything that arrived before it,
+// and answers two requests of equal seq in the order they came (an original primary numbers all its
+// resync requests 1). Knows no wire and no clock; all calls on the resource's executor.
+//
+// Life: construct over an opened component; per session: decide(), session_started(), acquire() and
+// submit() per request, next_reply()/reply_sent(), session_ended(); wait for quiet(), destroy.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "hast/core/buffer.hpp"
+#include "hast/core/component.hpp"
+#include "hast/core/event.hpp"
+#include "hast/core/generation.hpp"
+#include "hast/core/metadata_writer.hpp"
+#include "hast/core/primary.hpp"
+#include "hast/core/range_lock.hpp"
+#include "hast/port/disk.hpp"
+
+namespace hast::core {
+
+/// The largest READ or WRITE a secondary accepts: what originals of FreeBSD 13 and newer send.
+inline constexpr std::uint32_t kMaxPeerIoBytes = 1024 * 1024;
+
+struct PeerRequest;
+
+/// One answer on its way to the primary.
+struct PeerReply : ListNode<PeerReply> {
+  PeerRequest* request = nullptr;
+  bool received = false;  // memsync's early answer; never with an error
+};
+
+struct PeerRequest : ListNode<PeerRequest> {
+  IoKind kind = IoKind::read;  // never write_zeroes: on the wire that is a WRITE
+  bool memsync = false;
+  std::uint64_t seq = 0;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t length_bytes = 0;
+  std::byte* buffer = nullptr;  // kMaxPeerIoBytes, owned by the slot
+  int error = 0;                // errno of this host, valid in its final reply
+
+  // The core's own.
+  enum class State : std::uint8_t {
+    free,
+    receiving,
+    waiting_seq,
+    waiting_range,
+    waiting_writes,
+    on_disk,
+    replying
+  };
+  State state = State::free;
+  std::uint64_t session = 0;
+  bool holds_lock = false;
+  class Secondary* secondary = nullptr;
+  RangeClaim claim;
+  port::DiskOp disk;
+  PeerReply early;
+  PeerReply final;
+
+  bool is_write() const { return kind == IoKind::write || kind == IoKind::discard; }
+};
+
+class SecondaryHost {
+ public:
+  virtual void replies_ready() = 0;
+  virtual void request_freed() = 0;  // acquire() succeeds again
+  virtual void happened(const Event& event) = 0;
+  virtual void changed() = 0;  // quiet() or identity_durable() may be true now
+
+ protected:
+  ~SecondaryHost() = default;
+};
+
+class Secondary final : private MetadataWriter::Observer {
+ public:
+  static constexpr std::size_t kDefaultRequests = 128;
+
+  Secondary(const Component& component, std::size_t requests, SecondaryHost& host);
+  ~Secondary();
+
+  // Handshake.
+  /// Rows 1–9 of the decision table; adopts the primary's resuid when this component has none,
+  /// which must be durable (identity_durable()) before the answer leaves. Errors: resuid_mismatch,
+  /// split_brain.
+  Result<SyncDecision> decide(const PrimaryFacts& primary);
+  bool identity_durable() const { return identity_ticket_ == 0; }
+  bool identity_failed() const { return identity_error_ != 0; }
+  /// What the primary has to merge: the map on disk and the extents of the requests that were in
+  /// flight last (an original primary forgets those, weaknesses 1); all ones for a full resync.
+  std::vector<std::byte> map_for(const SyncDecision& decision) const;
+
+  // Session. One at a time: the newer replaces the older.
+  void session_started();
+  /// Replies still due are dropped; disk operations on their way end by themselves.
+  void session_ended();
+
+  /// nullptr when all are in use: stop reading until request_freed().
+  PeerRequest* acquire();
+  void abandon(PeerRequest& request);  // acquired, but its payload never came whole (INV-8)
+  void submit(PeerRequest& request);   // verified and complete
+  /// A request that could not be taken up: answered with `error`, touches nothing.
+  void refuse(PeerRequest& request, int error);
+
+  PeerReply* next_reply();
+  void reply_sent(PeerReply& reply);
+
+  bool quiet() const;
+  const ondisk::Metadata& metadata() const { return metadata_.metadata(); }
+  const ondisk::Layout& layout() const { return component_.layout; }
+  IoStatistics statistics() const { return io_; }
+  std::size_t requests_free() const { return free_.size(); }
+  std::size_t local_queue() const { return in_order_.size(); }
+  std::size_t send_queue() const { return replies_.size(); }
+
+ private:
+  using List = IntrusiveList<PeerRequest, PeerRequest>;
+  using ReplyList = IntrusiveList<PeerReply, PeerReply>;
+
+  int check(const PeerRequest& request) const;
+  void begin(PeerRequest& request);
+  void start(PeerRequest& request);
+  void execute(PeerRequest& request);
+  void disk_done(PeerRequest& request);
+  void count(const PeerRequest& request);
+  void finish(PeerRequest& request);
+  void queue_reply(PeerReply& reply);
+  void recycle(PeerRequest& request);
+  PeerRequest* unfinished_twin(const PeerRequest& request);
+  void start_flushes();
+  void start_twins(std::uint64_t seq);
+  void remember(const PeerRequest& request);
+  void clear_map();
+  void map_cleared(port::DiskOp& op);
+  void metadata_committed(Ticket ticket, int error) override;
+
+  Component component_;
+  port::Disk& disk_;
+  SecondaryHost& host_;
+  MetadataWriter metadata_;
+  AlignedBuffer buffers_;
+  std::deque<PeerRequest> requests_;  // a deque: requests have nodes and never move
+  RangeLock locks_;
+  List free_;
+  List in_order_;  // submitted and not finished, in the order of arrival
+  List twins_;     // wait for an earlier request of the same seq
+  ReplyList replies_;
+  std::uint64_t highest_seq_ = 0;
+  std::size_t waiting_flushes_ = 0;
+
+  std::uint64_t session_ = 0;
+  bool in_session_ = false;
+  bool merged_ = false;  // the first request of the session proved that the primary has our map
+
+  Ticket identity_ticket_ = 0;  // 0: durable
+  int identity_error_ = 0;
+
+  /// Byte ranges of the last writes: as many as an original primary can have in flight.
+  static constexpr std::size_t kRemembered = 256;
+  struct Written {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  std::vector<Written> remembered_;
+  std::size_t next_remembered_ = 0;
+
+  AlignedBuffer zeros_;
+  port::DiskOp clear_op_;
+  std::uint64_t cleared_bytes_ = 0;
+  bool clearing_ = false;
+  IoStatistics io_;
+};
+
+}  // namespace hast::core

@@ -1,0 +1,167 @@
+#include "hast/core/dirty_map.hpp"
+
+#include <algorithm>
+
+#include "hast/base/assert.hpp"
+#include "hast/base/units.hpp"
+
+namespace hast::core {
+
+DirtyMap::DirtyMap(std::uint64_t data_bytes, std::uint32_t extent_bytes, std::uint32_t keepdirty)
+    : extent_bytes_(extent_bytes),
+      keepdirty_(std::max(keepdirty, 1u)),
+      extents_(divide_up(data_bytes, extent_bytes)),
+      image_(extents_.size()),
+      stable_(extents_.size()),
+      unsynced_(extents_.size()),
+      changed_pages_(divide_up(divide_up(extents_.size(), 8), kPageBytes)) {
+  hot_.reserve(std::min<std::uint64_t>(keepdirty_, extents_.size()));
+}
+
+void DirtyMap::load(ConstByteSpan image) {
+  stable_.import_bytes(image);
+  need_sync_bits(image);
+  changed_pages_.reset_all();  // what was read from disk need not be written back
+}
+
+ExtentRange DirtyMap::extents_of(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  HAST_ASSERT(length_bytes > 0);
+  return {offset_bytes / extent_bytes_, (offset_bytes + length_bytes - 1) / extent_bytes_};
+}
+
+bool DirtyMap::is_dirty(std::uint64_t extent) const {
+  return extents_[extent].writes > 0 || unsynced_.test(extent);
+}
+
+bool DirtyMap::is_proven(std::uint64_t extent) const {
+  return !is_dirty(extent) && extents_[extent].ended_in < proven_below_;
+}
+
+void DirtyMap::mark(std::uint64_t extent) {
+  if (image_.set(extent)) page_changed(extent);
+}
+
+void DirtyMap::mark_unsynced(std::uint64_t extent) {
+  mark(extent);
+  if (unsynced_.test(extent)) return;
+  if (!is_dirty(extent)) ++dirty_extents_;
+  unsynced_.set(extent);
+}
+
+DirtyMap::Start DirtyMap::begin_write(ExtentRange extents) {
+  Start start = Start::stable;
+  for (std::uint64_t e = extents.first; e <= extents.last; ++e) {
+    mark(e);
+    if (!is_dirty(e)) ++dirty_extents_;
+    ++extents_[e].writes;
+    touch_hot(e);
+    if (!stable_.test(e)) start = Start::needs_commit;  // INV-1
+  }
+  return start;
+}
+
+void DirtyMap::end_write(ExtentRange extents, Outcome outcome) {
+  for (std::uint64_t e = extents.first; e <= extents.last; ++e) {
+    Extent& extent = extents_[e];
+    HAST_ASSERT(extent.writes > 0);
+    if (outcome == Outcome::on_one) mark_unsynced(e);
+    --extent.writes;
+    extent.ended_in = epoch_;  // INV-2: only a flush that begins after this proves it
+    if (!is_dirty(e)) --dirty_extents_;
+  }
+}
+
+void DirtyMap::need_sync(ExtentRange extents) {
+  for (std::uint64_t e = extents.first; e <= extents.last; ++e) mark_unsynced(e);
+}
+
+void DirtyMap::need_sync_bits(ConstByteSpan peer_image) {
+  Bitmap bits(extents_.size());
+  bits.import_bytes(peer_image);
+  for (std::uint64_t e = bits.find_next(0); e != Bitmap::npos; e = bits.find_next(e + 1))
+    mark_unsynced(e);
+}
+
+void DirtyMap::synced(std::uint64_t extent) {
+  if (!unsynced_.reset(extent)) return;
+  extents_[extent].ended_in = epoch_;  // what was copied still has to be flushed (INV-2)
+  if (!is_dirty(extent)) --dirty_extents_;
+}
+
+void DirtyMap::peer_lost() {
+  for (std::uint64_t e = image_.find_next(0); e != Bitmap::npos; e = image_.find_next(e + 1)) {
+    if (!is_proven(e)) mark_unsynced(e);  // INV-2: a disconnect never cleans
+  }
+}
+
+FlushEpoch DirtyMap::begin_flush() { return epoch_++; }
+
+void DirtyMap::flush_proven(FlushEpoch epoch) {
+  proven_below_ = std::max(proven_below_, epoch + 1);
+}
+
+bool DirtyMap::has_cleaning_candidates() const {
+  return image_.count() > unsynced_.count() + hot_.size();
+}
+
+std::uint64_t DirtyMap::clean() {
+  std::uint64_t cleaned = 0;
+  for (std::uint64_t e = image_.find_next(0); e != Bitmap::npos; e = image_.find_next(e + 1)) {
+    if (!is_proven(e) || extents_[e].hot != kNotHot) continue;
+    image_.reset(e);
+    stable_.reset(e);
+    page_changed(e);
+    ++cleaned;
+  }
+  return cleaned;
+}
+
+void DirtyMap::forget_hot_set() {
+  for (const HotEntry& entry : hot_) extents_[entry.extent].hot = kNotHot;
+  hot_.clear();
+  hot_head_ = hot_tail_ = kNotHot;
+}
+
+void DirtyMap::page_stable(std::uint64_t page, ConstByteSpan written) {
+  const std::uint64_t first = page * kPageBytes * 8;
+  const std::uint64_t end = std::min<std::uint64_t>(first + written.size() * 8, extents_.size());
+  for (std::uint64_t e = image_.find_next(first); e < end; e = image_.find_next(e + 1)) {
+    const std::uint64_t bit = e - first;
+    // A bit marked after the page was copied is not on disk yet.
+    if ((std::to_integer<unsigned>(written[bit / 8]) >> (bit % 8) & 1) != 0) stable_.set(e);
+  }
+}
+
+void DirtyMap::touch_hot(std::uint64_t extent) {
+  std::uint32_t place = extents_[extent].hot;
+  if (place == hot_head_ && place != kNotHot) return;
+  if (place != kNotHot) {
+    hot_unlink(place);
+  } else if (hot_.size() < keepdirty_) {
+    place = static_cast<std::uint32_t>(hot_.size());
+    hot_.emplace_back();
+  } else {
+    place = hot_tail_;  // the coldest leaves; its bit stays until clean() has its proof
+    extents_[hot_[place].extent].hot = kNotHot;
+    hot_unlink(place);
+  }
+  hot_[place].extent = extent;
+  extents_[extent].hot = place;
+  hot_push_front(place);
+}
+
+void DirtyMap::hot_unlink(std::uint32_t place) {
+  HotEntry& entry = hot_[place];
+  (entry.previous == kNotHot ? hot_head_ : hot_[entry.previous].next) = entry.next;
+  (entry.next == kNotHot ? hot_tail_ : hot_[entry.next].previous) = entry.previous;
+}
+
+void DirtyMap::hot_push_front(std::uint32_t place) {
+  HotEntry& entry = hot_[place];
+  entry.previous = kNotHot;
+  entry.next = hot_head_;
+  (hot_head_ == kNotHot ? hot_tail_ : hot_[hot_head_].previous) = place;
+  hot_head_ = place;
+}
+
+}  // namespace hast::core

@@ -1,0 +1,72 @@
+#include "hast/core/metadata_writer.hpp"
+
+#include <cerrno>
+
+#include "hast/base/assert.hpp"
+
+namespace hast::core {
+
+MetadataWriter::MetadataWriter(const Component& component, Observer& observer)
+    : disk_(*component.disk),
+      second_copy_(component.layout.second_copy),
+      format_(second_copy_ ? ondisk::Format::extended : ondisk::Format::original),
+      metadata_(component.metadata),
+      observer_(observer),
+      block_(ondisk::kMetadataBytes) {
+  completes_with<&MetadataWriter::step_done>(op_, this);
+}
+
+Ticket MetadataWriter::commit() {
+  if (running_) {
+    again_ = true;
+    return ticket_ + 1;
+  }
+  begin();
+  return ticket_;
+}
+
+void MetadataWriter::begin() {
+  running_ = true;
+  again_ = false;
+  ++ticket_;
+  ++metadata_.sequence;
+  const Result<void> encoded = ondisk::encode(metadata_, format_, block_.span());
+  HAST_ASSERT(encoded.has_value());  // the fields were read from such a block or planned for one
+  submit(Step::write_first);
+}
+
+void MetadataWriter::submit(Step step) {
+  step_ = step;
+  const bool writes = step == Step::write_first || step == Step::write_second;
+  op_.kind = writes ? IoKind::write : IoKind::flush;
+  op_.offset_bytes = step == Step::write_second ? *second_copy_ : 0;
+  op_.length_bytes = writes ? ondisk::kMetadataBytes : 0;
+  op_.data = writes ? block_.data() : nullptr;
+  op_.error = 0;
+  disk_.submit(op_);
+}
+
+void MetadataWriter::step_done(port::DiskOp& op) {
+  // A component that cannot flush has nothing volatile to flush, as far as anybody can tell.
+  if (op.kind == IoKind::flush && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.error != 0) return finish(op.error);
+  switch (step_) {
+    case Step::write_first:
+      return submit(Step::flush_first);
+    case Step::flush_first:
+      return second_copy_ ? submit(Step::write_second) : finish(0);
+    case Step::write_second:
+      return submit(Step::flush_second);
+    case Step::flush_second:
+      return finish(0);
+  }
+}
+
+void MetadataWriter::finish(int error) {
+  running_ = false;
+  const Ticket done = ticket_;
+  if (again_) begin();  // first, so that the observer sees a consistent writer
+  observer_.metadata_committed(done, error);
+}
+
+}  // namespace hast::core

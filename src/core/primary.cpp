@@ -1,0 +1,458 @@
+// The way of a client's request through the primary. The link and the resync are in
+// primary_link.cpp.
+#include "hast/core/primary.hpp"
+
+#include <cerrno>
+#include <utility>
+
+#include "hast/base/assert.hpp"
+#include "hast/base/units.hpp"
+#include "primary_entry.hpp"
+
+namespace hast::core {
+
+Primary::Primary(const Component& component, const PrimaryOptions& options, PrimaryHost& host,
+                 port::Random& random)
+    : host_(host),
+      random_(random),
+      replication_(options.replication),
+      volume_(component),
+      slots_(options.slots),
+      metadata_(component, *this),
+      commit_(component, volume_.map, options.metaflush, *this),
+      barrier_(volume_.disk, volume_.outbox, volume_.map),
+      resync_(volume_, options.resync_window, *this) {
+  volume_.outbox.observe(host);
+  for (Slot& slot : slots_.slots()) {
+    slot.primary = this;
+    slot.disk.owner = slot.claim.owner = slot.remote.owner = &slot;
+    slot.disk.completed = [](port::DiskOp& op) {
+      static_cast<Slot*>(op.owner)->primary->disk_done(op);
+    };
+    slot.claim.granted = [](RangeClaim& claim) {
+      Slot& mine = *static_cast<Slot*>(claim.owner);
+      mine.primary->write_locked(mine);
+    };
+    slot.remote.received = [](RemoteOp& op) {
+      static_cast<Slot*>(op.owner)->primary->remote_received(op);
+    };
+    slot.remote.completed = [](RemoteOp& op) {
+      static_cast<Slot*>(op.owner)->primary->remote_done(op);
+    };
+    volume_.outbox.enroll(slot.remote);
+  }
+}
+
+Primary::~Primary() { HAST_ASSERT(quiet() && waiters_.empty()); }
+
+port::VolumeInfo Primary::volume() const {
+  return {volume_.data_bytes(), volume_.component.sector_bytes()};
+}
+
+port::IoRequest* Primary::acquire() { return slots_.take(); }
+
+void Primary::wait_for_slot(port::SlotWaiter& waiter) { waiters_.push_back(waiter); }
+
+void Primary::cancel_wait(port::SlotWaiter& waiter) {
+  if (waiter.is_linked()) waiters_.erase(waiter);
+}
+
+void Primary::release(port::IoRequest& request) {
+  Slot& slot = static_cast<Slot&>(request);
+  HAST_ASSERT(slot.with_client);
+  slot.with_client = false;
+  if (slot.in_core) return;
+  slots_.put(slot);
+  if (!waiters_.empty() && !delivering_) host_.defer_delivery();
+  if (slots_.all_free()) host_.changed();
+}
+
+void Primary::deliver() {
+  if (delivering_) return;
+  delivering_ = true;
+  while (Slot* slot = answered_.pop_front()) slot->completed(*slot);
+  while (slots_.free_count() > 0) {
+    port::SlotWaiter* waiter = waiters_.pop_front();
+    if (waiter == nullptr) break;
+    waiter->slot_freed();
+  }
+  delivering_ = false;
+  // A callback may have submitted something that was refused at once.
+  if (!answered_.empty()) host_.defer_delivery();
+}
+
+bool Primary::is_valid(const Slot& slot) const {
+  if (slot.kind == IoKind::flush) return slot.length_bytes == 0;
+  const std::uint32_t sector = volume_.component.sector_bytes();
+  if (slot.length_bytes == 0 ||
+      !range_within(slot.offset_bytes, slot.length_bytes, volume_.data_bytes()))
+    return false;
+  if (slot.offset_bytes % sector != 0 || slot.length_bytes % sector != 0) return false;
+  if (slot.kind == IoKind::discard) return slot.length_bytes <= port::kMaxDiscardBytes;
+  const std::uint64_t last = slot.offset_bytes + slot.length_bytes - 1;
+  return slot.offset_bytes / port::kBlockBytes == last / port::kBlockBytes;
+}
+
+void Primary::submit(port::IoRequest& request) {
+  Slot& slot = static_cast<Slot&>(request);
+  HAST_ASSERT(slot.with_client && !slot.in_core);
+  slot.in_core = true;
+  slot.answered = slot.stale = slot.flushing = false;
+  slot.local_error = slot.remote_error = 0;
+  ++depth_;  // not an Entry: completions never run inside submit()
+  if (!is_valid(slot)) {
+    answer(slot, EINVAL);
+    leave_core(slot);
+  } else {
+    switch (slot.kind) {
+      case IoKind::read:
+        start_read(slot);
+        break;
+      case IoKind::flush:
+        start_flush(slot);
+        break;
+      case IoKind::write:
+      case IoKind::write_zeroes:
+      case IoKind::discard:
+        start_write(slot);
+        break;
+    }
+  }
+  --depth_;
+  if (!answered_.empty() && !delivering_) host_.defer_delivery();
+}
+
+// Operations ------------------------------------------------------------------------------------
+
+void Primary::submit_disk(Slot& slot, IoKind kind) {
+  slot.local = LocalState::pending;
+  slot.disk.kind = kind;
+  slot.disk.offset_bytes = kind == IoKind::flush ? 0 : volume_.on_component(slot.offset_bytes);
+  slot.disk.length_bytes = kind == IoKind::flush ? 0 : slot.length_bytes;
+  slot.disk.data = kind == IoKind::read || kind == IoKind::write ? slot.buffer : nullptr;
+  slot.disk.error = 0;
+  ++local_queue_;
+  volume_.disk.submit(slot.disk);
+}
+
+void Primary::send(Slot& slot, IoKind kind) {
+  slot.remote_state = RemoteState::pending;
+  slot.remote.kind = kind;
+  slot.remote.offset_bytes = kind == IoKind::flush ? 0 : slot.offset_bytes;
+  slot.remote.length_bytes = kind == IoKind::flush ? 0 : slot.length_bytes;
+  slot.remote.data = kind == IoKind::read || kind == IoKind::write ? slot.buffer : nullptr;
+  slot.remote.memsync = replication_ == Replication::memsync &&
+                        (kind == IoKind::write || kind == IoKind::write_zeroes);
+  volume_.outbox.send(slot.remote);
+}
+
+void Primary::disk_done(port::DiskOp& op) {
+  Entry entry(*this);
+  Slot& slot = *static_cast<Slot*>(op.owner);
+  --local_queue_;
+  // TRIM is advice: a component that cannot discard keeps its bytes, which is allowed.
+  if (op.kind == IoKind::discard && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.kind == IoKind::flush) op.error = flush_result(op.error);
+  slot.local_error = op.error;
+  slot.local = op.error == 0 ? LocalState::ok : LocalState::failed;
+  if (op.error != 0) local_failed(slot, op.kind);
+  release_lock(slot);
+  advance(slot);
+}
+
+void Primary::remote_received(RemoteOp& op) {
+  Slot& slot = *static_cast<Slot*>(op.owner);
+  if (slot.remote_state != RemoteState::pending || !op.memsync) return;
+  slot.remote_state = RemoteState::received;
+  advance(slot);
+}
+
+void Primary::remote_done(RemoteOp& op) {
+  Slot& slot = *static_cast<Slot*>(op.owner);
+  if (op.kind == IoKind::discard && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.kind == IoKind::flush) op.error = flush_result(op.error);
+  slot.remote_error = op.error;
+  slot.remote_state = op.error == 0          ? RemoteState::ok
+                      : op.error == ENOTCONN ? RemoteState::absent
+                                             : RemoteState::failed;
+  if (slot.remote_state == RemoteState::failed && op.kind != IoKind::read)
+    peer_failed(op.kind, slot.offset_bytes, op.error);
+  advance(slot);
+}
+
+void Primary::local_failed(Slot& slot, IoKind kind) {
+  switch (kind) {
+    case IoKind::read:
+      ++io_.read_errors;
+      break;
+    case IoKind::flush:
+      ++io_.flush_errors;
+      break;
+    case IoKind::discard:
+      ++io_.delete_errors;
+      break;
+    case IoKind::write:
+    case IoKind::write_zeroes:
+      ++io_.write_errors;
+      break;
+  }
+  happened({.kind = Event::Kind::local_io_failed,
+            .io = kind,
+            .error = slot.local_error,
+            .offset_bytes = slot.offset_bytes});
+}
+
+/// The peer refuses an operation: it cannot be relied on. The link is restarted, which ends in a
+/// resync that says whether it can.
+void Primary::peer_failed(IoKind kind, std::uint64_t offset_bytes, int error) {
+  happened({.kind = Event::Kind::peer_io_failed,
+            .io = kind,
+            .error = error,
+            .offset_bytes = offset_bytes});
+  host_.drop_link(Errc::io_failed);
+}
+
+// Reads -----------------------------------------------------------------------------------------
+
+bool Primary::has_local_copy(const Slot& slot) const {
+  return !local_lost_ && !volume_.stale.any_in(slot.offset_bytes, slot.length_bytes);
+}
+
+/// True if the peer may lack something of the range that this node acknowledged.
+bool Primary::local_newer_in(const Slot& slot) const {
+  const ExtentRange range = volume_.map.extents_of(slot.offset_bytes, slot.length_bytes);
+  return volume_.map.unsynced().any_in(range.first, range.last) &&
+         !volume_.stale.all_in(slot.offset_bytes, slot.length_bytes);
+}
+
+void Primary::start_read(Slot& slot) {
+  ++io_.reads;
+  slot.remote_state = RemoteState::absent;
+  if (has_local_copy(slot)) return submit_disk(slot, IoKind::read);
+  slot.local = LocalState::absent;
+  read_remotely(slot);
+}
+
+void Primary::read_remotely(Slot& slot) {
+  // INV-6: the side that holds the newest acknowledged data answers, or nobody.
+  if (volume_.outbox.connected() && !local_newer_in(slot)) {
+    send(slot, IoKind::read);
+  } else {
+    slot.remote_state = RemoteState::failed;
+    advance_read(slot);
+  }
+}
+
+void Primary::advance_read(Slot& slot) {
+  if (slot.local == LocalState::ok || slot.remote_state == RemoteState::ok) {
+    answer(slot, 0);
+  } else if (slot.local == LocalState::failed && slot.remote_state == RemoteState::absent &&
+             slot.remote_error == 0) {
+    return read_remotely(slot);
+  } else if (!slot.settled()) {
+    return;
+  } else {
+    answer(slot, failure_of(slot));
+  }
+  leave_core(slot);
+}
+
+// Writes ----------------------------------------------------------------------------------------
+
+void Primary::start_write(Slot& slot) {
+  (slot.kind == IoKind::discard ? io_.deletes : io_.writes) += 1;
+  slot.extents = volume_.map.extents_of(slot.offset_bytes, slot.length_bytes);
+  slot.local = LocalState::pending;
+  slot.remote_state = RemoteState::pending;
+  slot.claim.begin = slot.offset_bytes;
+  slot.claim.end = slot.offset_bytes + slot.length_bytes;
+  if (volume_.locks.acquire(slot.claim)) write_locked(slot);
+}
+
+void Primary::write_locked(Slot& slot) {
+  slot.holds_lock = true;
+  if (local_lost_) return dispatch(slot);
+  slot.holds_extents = true;
+  if (volume_.map.begin_write(slot.extents) == DirtyMap::Start::stable) return dispatch(slot);
+  ++io_.activemap_updates;
+  slot.ticket = commit_.commit();  // INV-1: no byte moves before the map is on stable storage
+  waiting_map_.push_back(slot);
+}
+
+void Primary::dispatch(Slot& slot) {
+  const bool connected = volume_.outbox.connected();
+  slot.stale = !has_local_copy(slot);
+  if (!connected && (slot.stale || peer_ahead_)) {
+    // The peer holds newer data and cannot be reached: acknowledging now would make a split brain.
+    slot.local = LocalState::absent;
+    slot.remote_state = RemoteState::absent;
+    return advance(slot);
+  }
+  if (connected) {
+    send(slot, slot.kind);
+  } else {
+    slot.remote_state = RemoteState::absent;
+    slot.degraded = true;
+    ++degraded_writes_;
+    volume_.map.need_sync(slot.extents);
+    resync_.invalidate(slot.extents);
+  }
+  if (local_lost_) {
+    slot.local = LocalState::absent;
+    release_lock(slot);
+  } else {
+    submit_disk(slot, slot.kind);
+  }
+}
+
+/// INV-11: the peer alone has this write. From now on the range is read from there, until a resync
+/// has repaired it. Impossible where this node alone has something else of the same unit.
+void Primary::rely_on_peer(Slot& slot) {
+  if (slot.holds_extents && local_newer_in(slot)) {
+    slot.remote_state = RemoteState::absent;
+  } else {
+    volume_.stale.set(slot.offset_bytes, slot.length_bytes);
+  }
+}
+
+void Primary::advance_write(Slot& slot) {
+  if (slot.flushing) return advance_flush(slot);
+  // A copy in a stale unit is no copy: the rest of the unit is older than the peer's.
+  const LocalState local = slot.stale && is_settled(slot.local) ? LocalState::absent : slot.local;
+  const bool settled = slot.settled();
+  if (settled && slot.holds_extents) {
+    if (slot.local == LocalState::failed && slot.remote_state == RemoteState::ok)
+      rely_on_peer(slot);
+    end_extents(slot);
+  }
+  if (slot.answered) {
+    // Acknowledged early, then the peer failed: the change exists here alone (INV-3).
+    if (settled && slot.remote_state != RemoteState::ok) count_episode();
+  } else if (slot.ListNode<Slot>::is_linked()) {
+    return;  // it waits for the counter (INV-3) and will be taken up again
+  } else {
+    switch (verdict(replication_, local, slot.remote_state)) {
+      case Verdict::wait:
+        break;
+      case Verdict::success:
+        succeed(slot);
+        break;
+      case Verdict::failure:
+        answer(slot, failure_of(slot));
+        break;
+    }
+  }
+  if (slot.answered && settled && !slot.flushing) leave_core(slot);
+}
+
+void Primary::succeed(Slot& slot) {
+  const bool unreplicated =
+      slot.remote_state == RemoteState::failed || slot.remote_state == RemoteState::absent;
+  if (unreplicated && !episode_is_counted(slot)) return;  // INV-3: first the counter, durably
+  if (!slot.fua || slot.flushing) return answer(slot, 0);
+  if (!slot.settled()) return;
+  slot.flushing = true;
+  start_flush(slot);
+}
+
+void Primary::end_extents(Slot& slot) {
+  const bool on_both =
+      slot.local == LocalState::ok && slot.remote_state == RemoteState::ok && !slot.stale;
+  // A write that never started on either side, or failed on both, changed nothing that was
+  // promised; still the bytes may differ, so only "on both" leaves the extent clean.
+  const bool untouched =
+      slot.local == LocalState::absent && slot.remote_state == RemoteState::absent;
+  volume_.map.end_write(
+      slot.extents, on_both || untouched ? DirtyMap::Outcome::on_both : DirtyMap::Outcome::on_one);
+  if (!on_both && !untouched) resync_.invalidate(slot.extents);
+  slot.holds_extents = false;
+}
+
+// Flushes ---------------------------------------------------------------------------------------
+
+void Primary::start_flush(Slot& slot) {
+  if (!slot.flushing) ++io_.flushes;
+  slot.epoch = volume_.map.begin_flush();
+  slot.remote_error = 0;
+  slot.remote_state = RemoteState::absent;
+  slot.local = LocalState::absent;
+  if (volume_.outbox.connected()) send(slot, IoKind::flush);
+  if (!local_lost_) submit_disk(slot, IoKind::flush);
+  if (slot.settled()) advance_flush(slot);
+}
+
+void Primary::advance_flush(Slot& slot) {
+  const bool settled = slot.settled();
+  if (slot.local == LocalState::ok && slot.remote_state == RemoteState::ok)
+    volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
+  if (!slot.answered && !slot.ListNode<Slot>::is_linked()) {
+    const bool early = replication_ == Replication::async && slot.local == LocalState::ok;
+    if (early) {
+      answer(slot, 0);
+    } else if (settled && slot.local == LocalState::failed) {
+      // What was in this node's cache may be gone; the peer can stand in only if it has everything.
+      if (slot.remote_state == RemoteState::ok && can_lose_local()) {
+        lose_local(slot.local_error);
+        answer(slot, 0);
+      } else {
+        answer(slot, failure_of(slot));
+      }
+    } else if (settled && slot.local == LocalState::absent &&
+               slot.remote_state != RemoteState::ok) {
+      answer(slot, failure_of(slot));
+    } else if (settled) {
+      if (slot.remote_state == RemoteState::failed && !episode_is_counted(slot)) return;
+      answer(slot, 0);
+    }
+  }
+  if (slot.answered && settled) leave_core(slot);
+}
+
+// Outcomes --------------------------------------------------------------------------------------
+
+void Primary::advance(Slot& slot) {
+  switch (slot.kind) {
+    case IoKind::read:
+      return advance_read(slot);
+    case IoKind::flush:
+      return advance_flush(slot);
+    case IoKind::write:
+    case IoKind::write_zeroes:
+    case IoKind::discard:
+      break;
+  }
+  if (slot.local == LocalState::absent) release_lock(slot);
+  advance_write(slot);
+}
+
+int Primary::failure_of(const Slot& slot) const {
+  if (slot.local_error != 0) return slot.local_error;
+  if (slot.remote_error != 0 && slot.remote_error != ENOTCONN) return slot.remote_error;
+  return EIO;
+}
+
+void Primary::release_lock(Slot& slot) {
+  if (!slot.holds_lock) return;
+  slot.holds_lock = false;
+  volume_.locks.release(slot.claim);
+}
+
+void Primary::answer(Slot& slot, int error) {
+  HAST_ASSERT(!slot.answered);
+  slot.answered = true;
+  slot.error = error;
+  answered_.push_back(slot);
+  if (depth_ == 0 && !delivering_) host_.defer_delivery();
+}
+
+void Primary::leave_core(Slot& slot) {
+  HAST_ASSERT(slot.answered && !slot.holds_lock && !slot.holds_extents);
+  if (!slot.in_core) return;
+  slot.in_core = false;
+  if (std::exchange(slot.degraded, false)) --degraded_writes_;
+  if (slot.with_client) return;
+  slots_.put(slot);
+  if (!waiters_.empty() && depth_ == 0 && !delivering_) host_.defer_delivery();
+}
+
+}  // namespace hast::core

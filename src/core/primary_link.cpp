@@ -1,0 +1,326 @@
+// The primary's view of its peer: connecting, losing it, counting episodes, resync and cleaning.
+// The way of a request is in primary.cpp.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "hast/base/assert.hpp"
+#include "primary_entry.hpp"
+
+namespace hast::core {
+
+namespace {
+/// After an incomplete resync: ticks until the next try.
+constexpr int kResyncRetryTicks = 30;
+}  // namespace
+
+// Identity and link -------------------------------------------------------------------------------
+
+void Primary::prepare_identity() {
+  if (metadata().resuid != 0) return;
+  metadata_.change().resuid = random_.next_id();
+  virgin_ = true;
+  identity_ticket_ = metadata_.commit();
+}
+
+bool Primary::identity_durable() const { return metadata().resuid != 0 && identity_ticket_ == 0; }
+
+PrimaryFacts Primary::facts() const {
+  const ondisk::Metadata& mine = metadata();
+  return {mine.resuid, virgin_, {mine.localcnt, mine.remotecnt}};
+}
+
+Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent) {
+  Entry entry(*this);
+  HAST_ASSERT(!volume_.outbox.connected());
+  if (answer.datasize != volume_.data_bytes() || answer.extentsize != volume_.map.extent_bytes())
+    return Errc::size_mismatch;
+  // What was written since the facts were sent is unknown to the peer's decision (INV-7).
+  const bool overtaken = !(facts().counters == sent.counters) || episode_ == Episode::counting;
+  if (overtaken || (answer.source == SyncSource::secondary && degraded_writes_ > 0))
+    return Errc::peer_waits;
+
+  virgin_ = false;
+  peer_ = answer.counters;
+  bool commit_metadata = false;
+  if (answer.virgin && metadata().localcnt == 0) {
+    metadata_.change().localcnt = 1;
+    commit_metadata = true;
+  }
+  if (answer.virgin && volume_.stale.any() && !local_lost_) {
+    happened({.kind = Event::Kind::stale_discarded, .bytes = volume_.stale.bytes()});
+    volume_.stale.clear_all();
+    peer_ahead_ = false;
+  }
+  volume_.map.need_sync_bits(answer.map);
+  if (answer.source == SyncSource::secondary) {
+    peer_ahead_ = true;
+    const Bitmap& unsynced = volume_.map.unsynced();
+    for (std::uint64_t e = unsynced.find_next(0); e != Bitmap::npos; e = unsynced.find_next(e + 1))
+      volume_.stale.set_extent(e, volume_.data_bytes());  // INV-6
+  }
+  volume_.outbox.connect();
+  sync_due_ = true;
+  sync_copied_ = 0;
+  merge_ticket_ = commit_.commit();
+  if (commit_metadata) metadata_.commit();
+  return {};
+}
+
+void Primary::link_down() {
+  Entry entry(*this);
+  if (!volume_.outbox.connected()) return;
+  episode_ = Episode::none;  // INV-3: a new episode, counted by its first acknowledged change
+  merge_ticket_ = 0;
+  if (resync_.running() || sync_ending_)
+    happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
+  sync_due_ = sync_ending_ = false;
+  resync_.stop();
+  volume_.outbox.disconnect();
+  volume_.map.peer_lost();
+}
+
+void Primary::reply(RemoteOp& op, int error) {
+  Entry entry(*this);
+  volume_.outbox.complete(op, error);
+}
+
+void Primary::reply_received(RemoteOp& op) {
+  Entry entry(*this);
+  if (op.received != nullptr) op.received(op);
+}
+
+// Durability --------------------------------------------------------------------------------------
+
+void Primary::count_episode() {
+  if (episode_ != Episode::none) return;
+  episode_ = Episode::counting;
+  ++metadata_.change().localcnt;
+  episode_ticket_ = metadata_.commit();
+}
+
+/// True if the present episode is on stable storage; otherwise the slot waits for it.
+bool Primary::episode_is_counted(Slot& slot) {
+  count_episode();
+  if (episode_ == Episode::counted) return true;
+  slot.ticket = episode_ticket_;
+  waiting_metadata_.push_back(slot);
+  return false;
+}
+
+void Primary::metadata_committed(Ticket ticket, int error) {
+  Entry entry(*this);
+  if (identity_ticket_ != 0 && ticket >= identity_ticket_) {
+    identity_ticket_ = error == 0 ? 0 : metadata_.commit();
+    host_.changed();
+  }
+  if (episode_ == Episode::counting && ticket >= episode_ticket_)
+    episode_ = error == 0 ? Episode::counted : Episode::none;
+  if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
+
+  SlotList waiting;
+  waiting.splice_back(waiting_metadata_);
+  while (Slot* slot = waiting.pop_front()) {
+    if (slot->ticket > ticket) {
+      waiting_metadata_.push_back(*slot);
+    } else if (error == 0) {
+      advance(*slot);
+    } else {  // INV-4: what cannot be counted is not acknowledged
+      answer(*slot, error);
+      leave_core(*slot);
+    }
+  }
+}
+
+void Primary::map_committed(Ticket ticket, int error) {
+  Entry entry(*this);
+  if (error != 0) {
+    ++io_.write_errors;
+    // INV-12: with everything on the peer the map is not needed to go on.
+    if (can_lose_local()) {
+      lose_local(error);
+    } else {
+      happened({.kind = Event::Kind::map_failed, .error = error});
+    }
+  }
+  SlotList waiting;
+  waiting.splice_back(waiting_map_);
+  while (Slot* slot = waiting.pop_front()) {
+    if (slot->ticket > ticket) {
+      waiting_map_.push_back(*slot);
+    } else if (error == 0 || local_lost_) {
+      dispatch(*slot);
+    } else {  // INV-1: no mark, no write
+      slot->local = LocalState::absent;
+      slot->remote_state = RemoteState::absent;
+      slot->local_error = error;
+      advance(*slot);
+    }
+  }
+  if (merge_ticket_ == 0 || ticket < merge_ticket_) return;
+  merge_ticket_ = 0;
+  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  volume_.outbox.release();
+  start_sync();
+}
+
+void Primary::commit_changed_map() {
+  if (volume_.map.changed_pages().any() && !local_lost_) commit_.commit();
+}
+
+bool Primary::can_lose_local() const {
+  if (local_lost_ || !volume_.outbox.connected() || peer_ahead_) return false;
+  // Nothing acknowledged may exist here alone.
+  return !volume_.map.unsynced().any();
+}
+
+void Primary::lose_local(int error) {
+  local_lost_ = true;
+  volume_.stale.set_all();
+  happened({.kind = Event::Kind::local_lost, .error = error});
+}
+
+// Resync and cleaning -----------------------------------------------------------------------------
+
+void Primary::start_sync() {
+  const bool possible = sync_due_ && volume_.outbox.released() && !resync_.running() &&
+                        resync_.idle() && !sync_ending_ && !local_lost_ && !stopping_;
+  if (!possible) return;
+  sync_due_ = false;
+  if (volume_.map.unsynced().any()) {
+    const std::uint64_t bytes =
+        std::min(volume_.map.unsynced().count() * volume_.map.extent_bytes(), volume_.data_bytes());
+    happened({.kind = Event::Kind::sync_started,
+              .bytes = bytes,
+              .source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary});
+  }
+  resync_.start();
+}
+
+void Primary::resync_pass_ended() {
+  sync_ending_ = true;
+  sync_copied_ += resync_.copied_bytes();
+  sync_barrier_ = run_barrier();
+}
+
+void Primary::resync_drained() {
+  start_sync();
+  if (quiet()) host_.changed();
+}
+
+void Primary::resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) {
+  const bool local = volume_.stale.any_in(offset_bytes, 1) == (io == IoKind::write);
+  happened({.kind = local ? Event::Kind::local_io_failed : Event::Kind::peer_io_failed,
+            .io = io,
+            .error = error,
+            .offset_bytes = offset_bytes});
+}
+
+/// False when one runs already: barrier_done() then starts the one that is still due.
+bool Primary::run_barrier() {
+  if (!barrier_.idle() || !volume_.outbox.connected()) return false;
+  barrier_.run(
+      [this](int local_error, int remote_error) { barrier_done(local_error, remote_error); });
+  return true;
+}
+
+void Primary::barrier_done(int local_error, int remote_error) {
+  Entry entry(*this);
+  const bool ended_sync = std::exchange(sync_barrier_, false);
+  if (!volume_.outbox.connected()) return;
+  if (remote_error != 0 && remote_error != ENOTCONN)
+    return peer_failed(IoKind::flush, 0, remote_error);
+  if (sync_ending_ && !ended_sync) {  // it began before the last block was copied
+    sync_barrier_ = run_barrier();
+    return;
+  }
+  const bool proven = local_error == 0 && remote_error == 0;
+  if (!proven && local_error != 0) {
+    ++io_.flush_errors;
+    happened({.kind = Event::Kind::local_io_failed, .io = IoKind::flush, .error = local_error});
+  }
+  if (ended_sync && sync_ending_) return proven ? sync_flushed() : sync_incomplete();
+  if (!proven) return;
+  if (stopping_) volume_.map.forget_hot_set();
+  volume_.map.clean();  // INV-2: everything removed was proven by this flush or an earlier one
+  commit_changed_map();
+}
+
+void Primary::sync_incomplete() {
+  sync_ending_ = false;
+  retry_ticks_ = kResyncRetryTicks;
+  happened({.kind = Event::Kind::sync_incomplete,
+            .bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes()});
+}
+
+void Primary::sync_flushed() {
+  if (volume_.map.unsynced().any()) return sync_incomplete();
+  sync_ending_ = false;
+  volume_.map.clean();
+  commit_changed_map();
+  mark_synced();
+}
+
+void Primary::mark_synced() {
+  const SyncSource source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
+  peer_ahead_ = false;
+  episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
+  ondisk::Metadata& mine = metadata_.change();
+  if (mine.localcnt != peer_.remote || mine.remotecnt != peer_.local) {
+    mine.localcnt = peer_.remote;
+    mine.remotecnt = peer_.local;
+    metadata_.commit();
+  }
+  happened({.kind = sync_copied_ > 0 ? Event::Kind::sync_done : Event::Kind::in_sync,
+            .bytes = sync_copied_,
+            .source = source});
+}
+
+void Primary::tick() {
+  Entry entry(*this);
+  const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_;
+  if (!volume_.outbox.released() || busy) return;
+  if (volume_.map.unsynced().any() && !sync_due_ && --retry_ticks_ <= 0) {
+    sync_due_ = true;
+    return start_sync();
+  }
+  if (volume_.map.has_cleaning_candidates()) run_barrier();
+  commit_changed_map();
+}
+
+// Stopping ----------------------------------------------------------------------------------------
+
+void Primary::prepare_stop() {
+  Entry entry(*this);
+  stopping_ = true;
+  if (resync_.running() || sync_ending_)
+    happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
+  sync_due_ = sync_ending_ = false;
+  resync_.stop();
+  if (volume_.outbox.released()) run_barrier();
+}
+
+bool Primary::quiet() const {
+  return slots_.all_free() && resync_.idle() && barrier_.idle() && metadata_.idle() &&
+         commit_.idle() && answered_.empty() && volume_.outbox.waiting() == 0 &&
+         volume_.outbox.outstanding() == 0;
+}
+
+PrimaryStatus Primary::status() const {
+  PrimaryStatus status;
+  status.io = io_;
+  status.dirty_bytes = volume_.map.dirty_extents() * volume_.map.extent_bytes();
+  status.stale_bytes = std::min(volume_.stale.bytes(), volume_.data_bytes());
+  status.local_lost = local_lost_;
+  status.syncing = resync_.running() || sync_ending_;
+  status.sync_source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
+  status.sync_copied_bytes = resync_.copied_bytes();
+  status.sync_total_bytes = resync_.total_bytes();
+  status.slots_free = slots_.free_count();
+  status.local_queue = local_queue_;
+  status.send_queue = volume_.outbox.waiting();
+  status.receive_queue = volume_.outbox.outstanding();
+  return status;
+}
+
+}  // namespace hast::core
