@@ -1,0 +1,199 @@
+#include "resolve.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+#include <map>
+
+namespace hast::config {
+namespace {
+
+constexpr std::string_view kDefaultControl = "/var/run/hastctl";
+constexpr std::string_view kDefaultPidfile = "/var/run/hastd.pid";
+
+#ifdef __FreeBSD__
+constexpr FrontendType kPlatformFrontend = FrontendType::ggate;
+#else
+constexpr FrontendType kPlatformFrontend = FrontendType::nbd;
+#endif
+
+/// The innermost value given wins; `built_in` if there is none.
+template <class T>
+void inherit(T& into, std::initializer_list<const Given<T>*> inner_to_outer) {
+  for (const Given<T>* given : inner_to_outer) {
+    if (!*given) continue;
+    into = (*given)->value;
+    return;
+  }
+}
+
+template <class T>
+void override_with(Given<T>& into, const Given<T>& inner) {
+  if (inner) into = inner;
+}
+
+/// All `nodes` entries that name this machine, merged in file order as the original applies them.
+ResourceNode node_keys(const std::vector<Named<ResourceNode>>& nodes, const NodeIdentity& node) {
+  ResourceNode keys;
+  for (const Named<ResourceNode>& entry : nodes) {
+    if (!node.matches(entry.name)) continue;
+    override_with(keys.remote, entry.value.remote);
+    override_with(keys.local, entry.value.local);
+    override_with(keys.source, entry.value.source);
+    override_with(keys.name, entry.value.name);
+    override_with(keys.metaflush, entry.value.metaflush);
+    override_with(keys.frontend.type, entry.value.frontend.type);
+    override_with(keys.frontend.listen, entry.value.frontend.listen);
+  }
+  return keys;
+}
+
+bool names_node(const std::vector<Named<ResourceNode>>& nodes, const NodeIdentity& node) {
+  for (const Named<ResourceNode>& entry : nodes)
+    if (node.matches(entry.name)) return true;
+  return false;
+}
+
+ConfiguredAddress fixed_address(std::string_view text, std::uint16_t default_port) {
+  Result<Address> parsed = Address::parse(text, default_port);
+  HAST_ASSERT(parsed.has_value());
+  return {std::string(text), *std::move(parsed)};
+}
+
+Result<FrontendConfig> frontend_of(const FrontendKeys& inner, const FrontendKeys& outer,
+                                   std::string_view provider, yaml::Mark mark) {
+  FrontendConfig frontend;
+  Given<ConfiguredAddress> listen = outer.listen;
+  override_with(listen, inner.listen);
+  frontend.type = listen ? FrontendType::nbd : kPlatformFrontend;
+  inherit(frontend.type, {&inner.type, &outer.type});
+  if (frontend.type == FrontendType::ggate) return frontend;
+  if (listen) {
+    frontend.listen = listen->value;
+    return frontend;
+  }
+  const std::string path = fmt::format("/var/run/hast/{}.sock", provider);
+  if (path.size() > kMaxUnixPathBytes)
+    return yaml::error_at(mark,
+                          fmt::format("the default socket {} has a path of more than {} bytes: set "
+                                      "frontend.listen or a shorter name",
+                                      path, kMaxUnixPathBytes));
+  frontend.listen = ConfiguredAddress{"unix://" + path, {Address::Family::unix_socket, path, 0}};
+  return frontend;
+}
+
+Error no_node(const Named<Resource>& resource, const NodeIdentity& node) {
+  return {Errc::no_such_node, 0,
+          fmt::format("{}:{}: No resource {} configuration for this node (acceptable node names: "
+                      "{})",
+                      resource.mark.line, resource.mark.column, resource.name,
+                      fmt::join(node.acceptable_names(), ", "))};
+}
+
+Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Settings& defaults,
+                                        const NodeIdentity& node) {
+  const Resource& given = named.value;
+  if (named.name == "all")
+    return yaml::error_at(named.mark, "\"all\" means every resource: choose another name");
+  if (!names_node(given.nodes, node)) return no_node(named, node);
+  const ResourceNode keys = node_keys(given.nodes, node);
+  if (!keys.remote)
+    return yaml::error_at(
+        named.mark, fmt::format("Remote address not configured for resource {}: add `remote` to "
+                                "this node's entry (`none` if there is no peer yet)",
+                                named.name));
+
+  ResourceConfig resource;
+  resource.name = resource.provider_name = named.name;
+  inherit(resource.provider_name, {&keys.name, &given.name});
+  inherit(resource.local, {&keys.local, &given.local});
+  if (resource.local.empty())
+    return yaml::error_at(named.mark,
+                          fmt::format("Path to local component not configured for resource {}: add "
+                                      "`local` to the resource or to this node's entry",
+                                      named.name));
+  resource.remote = keys.remote->value.peer;
+  if (keys.source) resource.source = keys.source->value;
+  inherit(resource.replication, {&given.replication, &defaults.replication});
+  inherit(resource.checksum, {&given.checksum, &defaults.checksum});
+  inherit(resource.compression, {&given.compression, &defaults.compression});
+  inherit(resource.timeout_s, {&given.timeout, &defaults.timeout});
+  inherit(resource.metaflush, {&keys.metaflush, &given.metaflush, &defaults.metaflush});
+  inherit(resource.exec, {&given.exec, &defaults.exec});
+  Result<FrontendConfig> frontend =
+      frontend_of(keys.frontend, given.frontend, resource.provider_name, named.mark);
+  if (!frontend) return std::move(frontend).error();
+  resource.frontend = *std::move(frontend);
+  return resource;
+}
+
+void resolve_daemon(const Document& document, const NodeIdentity& node, Config& config) {
+  DaemonKeys keys = document;
+  for (const Named<DaemonKeys>& entry : document.nodes) {
+    if (!node.matches(entry.name)) continue;
+    override_with(keys.control, entry.value.control);
+    override_with(keys.pidfile, entry.value.pidfile);
+    override_with(keys.listen, entry.value.listen);
+  }
+  config.control = fixed_address(kDefaultControl, 0);
+  inherit(config.control, {&keys.control});
+  config.pidfile = kDefaultPidfile;
+  inherit(config.pidfile, {&keys.pidfile});
+  config.listen_is_default = !keys.listen;
+  config.listen = {fixed_address("tcp4://0.0.0.0:8457", kDefaultPort),
+                   fixed_address("tcp6://[::]:8457", kDefaultPort)};
+  inherit(config.listen, {&keys.listen});
+  inherit(config.threads, {&document.threads});
+}
+
+/// What only one resource of a node may have: two of them would write the same disk, or fight for
+/// the same name or socket.
+class Uniqueness {
+ public:
+  explicit Uniqueness(const Config& config) {
+    sockets_[to_string(config.control.address)] = "`control`";
+    for (const ConfiguredAddress& listen : config.listen)
+      sockets_[to_string(listen.address)] = "`listen`";
+  }
+
+  Result<void> claim(const ResourceConfig& resource, yaml::Mark mark) {
+    const std::string owner = fmt::format("resource {}", resource.name);
+    const std::string local = std::filesystem::path(resource.local).lexically_normal().string();
+    if (Result<void> ok = claim_in(locals_, local, "local component", owner, mark); !ok) return ok;
+    if (Result<void> ok = claim_in(names_, resource.provider_name, "name", owner, mark); !ok)
+      return ok;
+    if (!resource.frontend.listen) return {};
+    return claim_in(sockets_, to_string(resource.frontend.listen->address), "address", owner, mark);
+  }
+
+ private:
+  using Owners = std::map<std::string, std::string>;
+
+  static Result<void> claim_in(Owners& owners, const std::string& what, std::string_view kind,
+                               const std::string& owner, yaml::Mark mark) {
+    const auto [earlier, added] = owners.emplace(what, owner);
+    if (added) return {};
+    return yaml::error_at(
+        mark, fmt::format("{} has the same {} as {}: {}", owner, kind, earlier->second, what));
+  }
+
+  Owners locals_, names_, sockets_;
+};
+
+}  // namespace
+
+Result<Config> resolve(const Document& document, const NodeIdentity& node) {
+  Config config;
+  resolve_daemon(document, node, config);
+  Uniqueness unique(config);
+  for (const Named<Resource>& named : document.resources) {
+    Result<ResourceConfig> resource = resolve_resource(named, document.defaults, node);
+    if (!resource) return std::move(resource).error();
+    if (Result<void> ok = unique.claim(*resource, named.mark); !ok) return std::move(ok).error();
+    config.resources.push_back(*std::move(resource));
+  }
+  return config;
+}
+
+}  // namespace hast::config
