@@ -1,0 +1,121 @@
+// One resource: its role, the component it holds, and whatever runs because of the role. The role
+// machine is one coroutine at a time: a change either succeeds completely or ends in init and says
+// why. Everything of a resource happens on its executor. Owned by app::Node.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hast/core/primary.hpp"
+#include "hast/core/secondary.hpp"
+#include "hast/engine/link.hpp"
+#include "hast/engine/session.hpp"
+#include "hast/engine/turn.hpp"
+#include "hast/port/frontend.hpp"
+
+namespace hast::engine {
+
+/// What a resource can say of itself at any time.
+struct ResourceStatus {
+  Role role = Role::init;
+  bool working = false;  // primary, or secondary with a connected primary: "complete"/"degraded"
+  bool connected = false;
+  bool split_brain = false;
+  std::string trouble;   // why not connected, one sentence
+  std::string frontend;  // where clients find it
+  std::uint64_t datasize_bytes = 0;
+  std::uint32_t extentsize_bytes = 0;
+  std::uint32_t keepdirty = 0;
+  core::PrimaryStatus io;  // a secondary fills the parts it has
+};
+
+class Resource final : private core::PrimaryHost,
+                       private core::SecondaryHost,
+                       private LinkObserver,
+                       private SessionObserver {
+ public:
+  Resource(Executor executor, ResourceSettings settings, Ports ports,
+           std::unique_ptr<port::Frontend> frontend);
+  ~Resource();
+
+  const Executor& executor() const { return executor_; }
+  const ResourceSettings& settings() const { return settings_; }
+  Role role() const { return role_; }
+
+  /// Opens the front-end (which refuses clients until the role is primary).
+  Result<void> start();
+  /// The role before. Returns when the new role is in force, or why it is not: then the role is
+  /// init.
+  Awaitable<Result<Role>> set_role(Role role);
+  /// Role init without hook, front-end closed. Nothing runs afterwards.
+  Awaitable<void> stop();
+  /// Live changes of a primary; everything else restarts the role (semantics §9).
+  Awaitable<void> reload(ResourceSettings settings);
+  /// With a new front-end: the old one is stopped, the role restarted.
+  Awaitable<void> replace_frontend(std::unique_ptr<port::Frontend> frontend);
+
+  ResourceStatus status() const;
+
+  // Connections of a primary, from the acceptor. A refusal is for the peer; the stream is then
+  // back.
+  std::optional<wire::Refusal> adopt_first(Arrival& arrival);
+  std::optional<wire::Refusal> adopt_second(Arrival& arrival, wire::SecondHello hello);
+
+ private:
+  Awaitable<Result<void>> enter(Role role);
+  Awaitable<Result<void>> enter_primary();
+  Awaitable<Result<void>> enter_secondary();
+  Awaitable<Result<core::Component>> open_component();
+  Awaitable<void> leave();
+  Awaitable<void> leave_primary();
+  Awaitable<void> leave_secondary();
+  Awaitable<void> restart_role();
+  Awaitable<void> withdraw_frontend();
+  Awaitable<void> stop_frontend();
+  Awaitable<void> wait_quiet(port::Duration limit);
+  bool is_quiet() const;
+  Awaitable<void> tick();
+  std::optional<wire::Refusal> refusal() const;
+  void run_hook(std::vector<std::string> words);
+  std::string prefix(Role role) const;
+  std::string frontend_reason() const;
+
+  // core::PrimaryHost, core::SecondaryHost
+  void outbox_filled() override;
+  void drop_link(Errc why) override;
+  void happened(const core::Event& event) override;
+  void changed() override;
+  void defer_delivery() override;
+  void replies_ready() override;
+  void request_freed() override;
+  // LinkObserver, SessionObserver
+  void link_connected() override;
+  void link_disconnected() override;
+  void link_split_brain() override;
+  void session_connected() override { link_connected(); }
+  void session_disconnected() override { link_disconnected(); }
+  void session_split_brain() override { link_split_brain(); }
+
+  Executor executor_;
+  ResourceSettings settings_;
+  Ports ports_;
+  std::unique_ptr<port::Frontend> frontend_;
+  Log log_;
+  Role role_ = Role::init;
+  Turn role_turn_;  // one change of role, reload or stop at a time
+
+  std::unique_ptr<port::Disk> disk_;
+  std::unique_ptr<core::Primary> primary_;
+  std::unique_ptr<core::Secondary> secondary_;
+  std::unique_ptr<Link> link_;
+  std::unique_ptr<Session> session_;
+  TaskGroup tasks_;
+  std::unique_ptr<port::Timer> tick_timer_;
+  bool ticking_ = false;
+  Wakeup frontend_stopped_;
+  std::size_t deliveries_ = 0;  // posted calls of deliver() that did not run yet
+};
+
+}  // namespace hast::engine

@@ -1,0 +1,115 @@
+// The secondary's side of a connection: answer the two handshakes, feed requests to
+// core::Secondary, send its replies. A newer first connection replaces the session that runs, so a
+// restarted primary takes over at once. Owned by Resource; every coroutine is in its task group.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hast/base/log.hpp"
+#include "hast/core/secondary.hpp"
+#include "hast/engine/frame_reader.hpp"
+#include "hast/engine/frame_writer.hpp"
+#include "hast/engine/ports.hpp"
+#include "hast/engine/settings.hpp"
+#include "hast/engine/task_group.hpp"
+#include "hast/wire/handshake.hpp"
+#include "hast/wire/request.hpp"
+
+namespace hast::engine {
+
+class SessionObserver {
+ public:
+  virtual void session_connected() = 0;
+  virtual void session_disconnected() = 0;
+  virtual void session_split_brain() = 0;
+
+ protected:
+  ~SessionObserver() = default;
+};
+
+/// A connection that sent its first message, on its way to the resource it named.
+struct Arrival {
+  std::unique_ptr<port::Stream> stream;
+  std::uint8_t version = 1;  // step 1: what the primary offers
+};
+
+class Session {
+ public:
+  Session(Executor executor, const ResourceSettings& settings, Ports ports,
+          core::Secondary& secondary, SessionObserver& observer, Log log);
+  ~Session();
+
+  void start();
+  Awaitable<void> stop();
+
+  /// Step 1: replaces whatever session there is.
+  void adopt_first(Arrival arrival);
+  /// Step 2, when the token is that of the session that waits for it; a refusal otherwise.
+  std::optional<wire::Refusal> adopt_second(Arrival& arrival, wire::SecondHello hello);
+
+  void set_settings(const ResourceSettings& settings) { settings_ = settings; }
+  void replies_ready() { outgoing_.notify(); }
+  void request_freed() { freed_.notify(); }
+  void identity_changed() { identity_.notify(); }
+
+  bool connected() const { return connected_; }
+  bool split_brain() const { return split_brain_; }
+
+ private:
+  struct Second {
+    std::unique_ptr<port::Stream> stream;
+    wire::SecondHello hello;
+  };
+
+  Awaitable<void> run();
+  Awaitable<Result<void>> greet();
+  Awaitable<Result<void>> answer();
+  Awaitable<Result<void>> send_answer(wire::SecondReply reply, std::vector<std::byte> map);
+  Awaitable<void> serve();
+  Awaitable<void> read_requests();
+  Awaitable<Result<void>> take_request(FrameReader* reader, wire::Request message);
+  Awaitable<Result<void>> take_write(FrameReader* reader, wire::Request message,
+                                     core::PeerRequest* request);
+  Awaitable<core::PeerRequest*> free_request();
+  Awaitable<void> write_replies();
+  void fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch);
+  Awaitable<void> watch();
+  void close();
+  void fail(Error error);
+  wire::PayloadOptions payload_options() const {
+    return {settings_.checksum, settings_.compression};
+  }
+
+  ResourceSettings settings_;
+  Ports ports_;
+  core::Secondary& secondary_;
+  SessionObserver& observer_;
+  Log log_;
+  TaskGroup tasks_;    // run() and watch()
+  TaskGroup traffic_;  // reader and writer of the present session
+  std::unique_ptr<port::Timer> watch_timer_;
+  Wakeup arrival_;
+  Wakeup outgoing_;
+  Wakeup freed_;
+  Wakeup identity_;
+
+  std::optional<Arrival> next_first_;  // the newest step 1, not taken up yet
+  std::optional<Second> second_;
+  std::unique_ptr<port::Stream> requests_;  // C1 of the wire specification
+  std::unique_ptr<port::Stream> replies_;   // C2
+  wire::Token token_{};
+  std::uint8_t version_ = 1;
+  bool token_valid_ = false;
+  bool stopping_ = false;
+  bool connected_ = false;
+  bool closed_ = false;
+  bool split_brain_ = false;
+  std::optional<port::TimePoint> deadline_;  // of the handshake, or of the next request
+  std::optional<port::TimePoint> sending_since_;
+  std::optional<Error> reason_;
+};
+
+}  // namespace hast::engine

@@ -1,0 +1,117 @@
+#include "hast/engine/component_loader.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "hast/base/units.hpp"
+#include "hast/core/buffer.hpp"
+#include "hast/engine/wakeup.hpp"
+
+namespace hast::engine {
+
+namespace {
+
+using port::Awaitable;
+
+/// Waits for one disk operation. Lives in the coroutine that waits.
+class DiskWait {
+ public:
+  Awaitable<int> read(port::Disk* disk, std::uint64_t offset, ByteSpan into) {
+    op_.kind = IoKind::read;
+    op_.offset_bytes = offset;
+    op_.length_bytes = into.size();
+    op_.data = into.data();
+    completes_with<&DiskWait::done>(op_, this);
+    disk->submit(op_);
+    co_await done_.wait();
+    co_return op_.error;
+  }
+
+ private:
+  void done(port::DiskOp&) { done_.notify(); }
+  port::DiskOp op_;
+  Wakeup done_;
+};
+
+Awaitable<Result<ondisk::Metadata>> read_copy(port::Disk* disk, std::uint64_t offset) {
+  core::AlignedBuffer block(ondisk::kMetadataBytes);
+  DiskWait wait;
+  if (const int error = co_await wait.read(disk, offset, block.span()); error != 0)
+    co_return Error{Errc::io_failed, error, fmt::format("reading metadata at byte {}", offset)};
+  co_return ondisk::decode(block.span());
+}
+
+/// The second copy when the first does not say where it is: the last block before a place where
+/// data may begin (docs/on-disk.md, recovery).
+Awaitable<Result<ondisk::Metadata>> search_second_copy(port::Disk* disk) {
+  for (std::uint64_t offset : ondisk::second_copy_candidates(disk->geometry().size_bytes)) {
+    Result<ondisk::Metadata> found = co_await read_copy(disk, offset);
+    if (found && found->offset == offset + ondisk::kMetadataBytes) co_return found;
+  }
+  co_return Errc::metadata_damaged;
+}
+
+Awaitable<Result<ondisk::Metadata>> read_metadata(port::Disk* disk) {
+  Result<ondisk::Metadata> first = co_await read_copy(disk, 0);
+  if (!first) {
+    Result<ondisk::Metadata> second = co_await search_second_copy(disk);
+    co_return ondisk::choose(first, second);
+  }
+  const port::DiskGeometry geometry = disk->geometry();
+  Result<ondisk::Layout> layout =
+      ondisk::layout_of(*first, geometry.size_bytes, geometry.sector_bytes);
+  if (!layout || !layout->second_copy) co_return first;
+  Result<ondisk::Metadata> second = co_await read_copy(disk, *layout->second_copy);
+  co_return ondisk::choose(first, second);
+}
+
+Awaitable<Result<void>> read_map(port::Disk* disk, core::Component* component) {
+  const std::uint64_t bytes = divide_up(component->layout.extents, 8);
+  const std::uint64_t whole =
+      std::min(round_up(bytes, port::kBufferAlignment), component->layout.map_bytes);
+  core::AlignedBuffer map(whole);
+  DiskWait wait;
+  if (const int error = co_await wait.read(disk, ondisk::kMapOffset, map.span()); error != 0)
+    co_return Error{Errc::io_failed, error, "reading the activemap"};
+  component->map_image.assign(map.data(), map.data() + bytes);
+  co_return Result<void>{};
+}
+
+}  // namespace
+
+Awaitable<Result<core::Component>> load_component(port::Disk* disk, std::string resource,
+                                                  std::string path) {
+  const port::DiskGeometry geometry = disk->geometry();
+  if (geometry.size_bytes < 2 * ondisk::kMetadataBytes)
+    co_return Error{Errc::component_too_small, 0, path};
+  Result<ondisk::Metadata> metadata = co_await read_metadata(disk);
+  if (!metadata) {
+    Error error = std::move(metadata).error();
+    error.detail = error.detail.empty() ? path : path + ": " + error.detail;
+    co_return error;
+  }
+  if (metadata->resource != resource)
+    co_return Error{
+        Errc::component_foreign, 0,
+        fmt::format("{} belongs to resource {}, not to {}", path, metadata->resource, resource)};
+  core::Component component;
+  component.disk = disk;
+  component.metadata = *metadata;
+  Result<ondisk::Layout> layout =
+      ondisk::layout_of(component.metadata, geometry.size_bytes, geometry.sector_bytes);
+  if (!layout) {
+    Error error = std::move(layout).error();
+    error.detail = path + ": " + error.detail;
+    co_return error;
+  }
+  component.layout = *layout;
+  if (Result<void> read = co_await read_map(disk, &component); !read) {
+    Error error = std::move(read).error();
+    error.detail = path + ": " + error.detail;
+    co_return error;
+  }
+  co_return component;
+}
+
+}  // namespace hast::engine

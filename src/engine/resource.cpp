@@ -1,0 +1,366 @@
+#include "hast/engine/resource.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include "hast/engine/component_loader.hpp"
+#include "hast/engine/event_text.hpp"
+
+namespace hast::engine {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr port::Duration kTick = 1s;
+/// How long a demotion waits for requests on their way before it cuts the connection (weaknesses
+/// 27).
+constexpr port::Duration kDrainTime = 2s;
+constexpr port::Duration kForEver = 24h;
+
+}  // namespace
+
+Resource::Resource(Executor executor, ResourceSettings settings, Ports ports,
+                   std::unique_ptr<port::Frontend> frontend)
+    : executor_(std::move(executor)),
+      settings_(std::move(settings)),
+      ports_(ports),
+      frontend_(std::move(frontend)),
+      log_(prefix(Role::init)),
+      tasks_(executor_),
+      tick_timer_(ports.clock.make_timer(executor_)) {}
+
+Resource::~Resource() { HAST_ASSERT(role_ == Role::init && deliveries_ == 0); }
+
+std::string Resource::prefix(Role role) const {
+  return "[" + settings_.name + "] (" + std::string(to_string(role)) + ") ";
+}
+
+Result<void> Resource::start() { return frontend_ ? frontend_->start() : Result<void>{}; }
+
+// The role machine --------------------------------------------------------------------------------
+
+Awaitable<Result<Role>> Resource::set_role(Role role) {
+  co_await role_turn_.take();
+  const Role previous = role_;
+  Result<void> entered;
+  if (role != previous) {
+    co_await leave();
+    entered = co_await enter(role);
+    const Role now = entered ? role : Role::init;
+    if (!entered) log_.error("Role {} refused: {}", to_string(role), entered.error().message());
+    if (now != previous) {
+      log_.info("Role changed from {} to {}.", to_string(previous), to_string(now));
+      run_hook(
+          {"role", settings_.name, std::string(to_string(previous)), std::string(to_string(now))});
+    }
+  }
+  role_turn_.done();
+  if (!entered) co_return std::move(entered).error();
+  co_return previous;
+}
+
+Awaitable<void> Resource::stop() {
+  co_await role_turn_.take();
+  co_await leave();
+  co_await stop_frontend();
+  role_turn_.done();
+}
+
+Awaitable<void> Resource::restart_role() {
+  const Role role = role_;
+  co_await leave();
+  Result<void> entered = co_await enter(role);
+  if (!entered)
+    log_.error("The role {} could not be taken up again after the reload: {} The role is init now.",
+               to_string(role), entered.error().message());
+}
+
+Awaitable<void> Resource::reload(ResourceSettings settings) {
+  co_await role_turn_.take();
+  const bool same_component = settings.local == settings_.local;
+  settings_ = std::move(settings);
+  if (role_ == Role::primary && same_component) {
+    link_->set_settings(settings_);
+    primary_->set_replication(settings_.replication);
+    primary_->set_metaflush(settings_.metaflush ? core::MapCommit::Flush::yes
+                                                : core::MapCommit::Flush::no);
+  } else if (role_ != Role::init) {
+    co_await restart_role();
+  }
+  role_turn_.done();
+}
+
+Awaitable<void> Resource::replace_frontend(std::unique_ptr<port::Frontend> frontend) {
+  co_await role_turn_.take();
+  const Role role = role_;
+  co_await leave();
+  co_await stop_frontend();
+  frontend_ = std::move(frontend);
+  Result<void> entered = start();
+  if (entered) entered = co_await enter(role);
+  if (!entered)
+    log_.error("The new front-end cannot be used: {} The role is init now.",
+               entered.error().message());
+  role_turn_.done();
+}
+
+Awaitable<Result<void>> Resource::enter(Role role) {
+  log_ = Log(prefix(role));
+  Result<void> entered;
+  if (role == Role::primary) entered = co_await enter_primary();
+  if (role == Role::secondary) entered = co_await enter_secondary();
+  if (entered) {
+    role_ = role;
+    if (role == Role::secondary) co_await withdraw_frontend();  // clients learn the new reason
+  } else {
+    disk_.reset();
+    log_ = Log(prefix(Role::init));
+  }
+  co_return entered;
+}
+
+Awaitable<Result<core::Component>> Resource::open_component() {
+  Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
+  if (!disk) co_return std::move(disk).error();
+  disk_ = std::move(disk).value();
+  co_return co_await load_component(disk_.get(), settings_.name, settings_.local);
+}
+
+Awaitable<Result<void>> Resource::enter_primary() {
+  Result<core::Component> component = co_await open_component();
+  if (!component) co_return std::move(component).error();
+  core::PrimaryOptions options;
+  options.replication = settings_.replication;
+  options.metaflush =
+      settings_.metaflush ? core::MapCommit::Flush::yes : core::MapCommit::Flush::no;
+  primary_ = std::make_unique<core::Primary>(*component, options,
+                                             static_cast<core::PrimaryHost&>(*this), ports_.random);
+  if (Result<void> served = frontend_ ? frontend_->serve(*primary_) : Result<void>{}; !served) {
+    primary_.reset();
+    co_return served;
+  }
+  // INV-12: clients are served at once; the peer is looked for in the background.
+  link_ = std::make_unique<Link>(executor_, settings_, ports_, *primary_,
+                                 static_cast<LinkObserver&>(*this), log_);
+  link_->start();
+  ticking_ = true;
+  tasks_.spawn(tick());
+  co_return Result<void>{};
+}
+
+Awaitable<Result<void>> Resource::enter_secondary() {
+  Result<core::Component> component = co_await open_component();
+  if (!component) co_return std::move(component).error();
+  secondary_ = std::make_unique<core::Secondary>(*component, core::Secondary::kDefaultRequests,
+                                                 static_cast<core::SecondaryHost&>(*this));
+  session_ = std::make_unique<Session>(executor_, settings_, ports_, *secondary_,
+                                       static_cast<SessionObserver&>(*this), log_);
+  session_->start();
+  co_return Result<void>{};
+}
+
+Awaitable<void> Resource::leave() {
+  const Role role = role_;
+  role_ = Role::init;  // from here on clients and peers are refused
+  if (role == Role::primary) co_await leave_primary();
+  if (role == Role::secondary) co_await leave_secondary();
+  disk_.reset();
+  log_ = Log(prefix(Role::init));
+}
+
+Awaitable<void> Resource::leave_primary() {
+  ticking_ = false;
+  tick_timer_->cancel();
+  co_await tasks_.join();
+  // In this order: no new requests; those on their way reach the peer; the peer and the map are
+  // left clean; only then the connection is closed. A dead peer is not waited for.
+  co_await withdraw_frontend();
+  primary_->prepare_stop();
+  co_await wait_quiet(kDrainTime);
+  co_await link_->stop();
+  co_await wait_quiet(kForEver);
+  link_.reset();
+  primary_.reset();
+}
+
+Awaitable<void> Resource::leave_secondary() {
+  co_await session_->stop();
+  co_await wait_quiet(kForEver);
+  session_.reset();
+  secondary_.reset();
+}
+
+bool Resource::is_quiet() const {
+  if (deliveries_ > 0) return false;
+  return primary_ ? primary_->quiet() : !secondary_ || secondary_->quiet();
+}
+
+/// Until everything on its way has ended, or the time is over.
+Awaitable<void> Resource::wait_quiet(port::Duration limit) {
+  const port::TimePoint end = ports_.clock.now() + limit;
+  while (!is_quiet()) {
+    const port::TimePoint now = ports_.clock.now();
+    if (now >= end) break;
+    // changed() cancels the timer: whichever comes first.
+    co_await tick_timer_->wait_for(std::min<port::Duration>(end - now, 1s));
+  }
+}
+
+Awaitable<void> Resource::tick() {
+  while (ticking_) {
+    co_await tick_timer_->wait_for(kTick);
+    if (ticking_) primary_->tick();
+  }
+}
+
+// The front-end -----------------------------------------------------------------------------------
+
+std::string Resource::frontend_reason() const {
+  return "resource " + settings_.name + " is " + std::string(to_string(role_)) +
+         " on this node, not primary";
+}
+
+Awaitable<void> Resource::withdraw_frontend() {
+  if (!frontend_) co_return;
+  bool done = false;
+  frontend_->withdraw(frontend_reason(), [this, &done] {
+    done = true;
+    tick_timer_->cancel();
+  });
+  // Clients' requests wait for the peer's answers; a dead peer must not hold up a demotion.
+  const port::TimePoint end = ports_.clock.now() + kDrainTime;
+  while (!done) {
+    if (link_ && link_->connected() && ports_.clock.now() >= end)
+      link_->drop(
+          Error{Errc::timed_out, 0, "requests were not answered while the role was given up"});
+    co_await tick_timer_->wait_for(kTick);
+  }
+}
+
+Awaitable<void> Resource::stop_frontend() {
+  if (!frontend_) co_return;
+  bool done = false;
+  frontend_->stop([this, &done] {
+    done = true;
+    frontend_stopped_.notify();
+  });
+  while (!done) co_await frontend_stopped_.wait();
+  frontend_.reset();
+}
+
+// Peers -------------------------------------------------------------------------------------------
+
+std::optional<wire::Refusal> Resource::refusal() const {
+  if (role_ == Role::secondary && session_) return std::nullopt;
+  return wire::Refusal{"Remote node acts as " + std::string(to_string(role_)) +
+                           " for the resource and not as secondary.",
+                       role_ == Role::primary};
+}
+
+std::optional<wire::Refusal> Resource::adopt_first(Arrival& arrival) {
+  if (std::optional<wire::Refusal> refused = refusal()) return refused;
+  session_->adopt_first(std::move(arrival));
+  return std::nullopt;
+}
+
+std::optional<wire::Refusal> Resource::adopt_second(Arrival& arrival, wire::SecondHello hello) {
+  if (std::optional<wire::Refusal> refused = refusal()) return refused;
+  return session_->adopt_second(arrival, std::move(hello));
+}
+
+// What the core and the connections tell ----------------------------------------------------------
+
+void Resource::outbox_filled() {
+  if (link_) link_->outbox_filled();
+}
+
+void Resource::drop_link(Errc why) {
+  if (link_) link_->drop(Error{why, 0, "the peer failed an operation"});
+}
+
+void Resource::replies_ready() {
+  if (session_) session_->replies_ready();
+}
+
+void Resource::request_freed() {
+  if (session_) session_->request_freed();
+}
+
+void Resource::changed() {
+  if (link_) link_->identity_changed();
+  if (session_) session_->identity_changed();
+  if (role_ == Role::init && is_quiet()) tick_timer_->cancel();  // somebody waits for it
+}
+
+void Resource::defer_delivery() {
+  ++deliveries_;
+  boost::asio::post(executor_, [this] {
+    --deliveries_;
+    if (primary_) primary_->deliver();
+    if (deliveries_ == 0) changed();
+  });
+}
+
+void Resource::happened(const core::Event& event) {
+  const EventText text = describe(event);
+  switch (text.level) {
+    case LogLevel::error:
+      log_.error("{}", text.text);
+      break;
+    case LogLevel::warning:
+      log_.warning("{}", text.text);
+      break;
+    default:
+      log_.info("{}", text.text);
+      break;
+  }
+  if (!text.hook.empty()) run_hook({std::string(text.hook), settings_.name});
+}
+
+void Resource::link_connected() { run_hook({"connect", settings_.name}); }
+void Resource::link_disconnected() { run_hook({"disconnect", settings_.name}); }
+
+void Resource::link_split_brain() {
+  log_.error(
+      "Split-brain: both nodes were written while they were apart, and nothing is merged. Decide "
+      "which node's changes to give up; on that node: hastctl role init {0}; hastctl create {0}; "
+      "hastctl role secondary {0}.",
+      settings_.name);
+  run_hook({"split-brain", settings_.name});
+}
+
+void Resource::run_hook(std::vector<std::string> words) {
+  if (settings_.exec.empty()) return;
+  words.insert(words.begin(), settings_.exec);
+  ports_.hooks.run(std::move(words));
+}
+
+ResourceStatus Resource::status() const {
+  ResourceStatus status;
+  status.role = role_;
+  status.frontend = frontend_ ? frontend_->location() : "";
+  if (primary_) {
+    status.working = true;
+    status.connected = link_ && link_->connected();
+    status.split_brain = link_ && link_->split_brain();
+    status.trouble = link_ ? link_->trouble() : "";
+    if (!status.connected && status.trouble.empty()) status.trouble = "connecting to the peer";
+    status.io = primary_->status();
+    status.datasize_bytes = primary_->volume().size_bytes;
+    status.extentsize_bytes = primary_->extent_bytes();
+    status.keepdirty = primary_->metadata().keepdirty;
+  } else if (secondary_) {
+    status.connected = status.working = session_->connected();
+    status.split_brain = session_->split_brain();
+    if (!status.connected) status.trouble = "no primary is connected";
+    status.io.io = secondary_->statistics();
+    status.io.slots_free = secondary_->requests_free();
+    status.io.local_queue = secondary_->local_queue();
+    status.io.send_queue = secondary_->send_queue();
+    status.datasize_bytes = secondary_->layout().data_bytes;
+    status.extentsize_bytes = secondary_->layout().extent_bytes;
+  }
+  return status;
+}
+
+}  // namespace hast::engine

@@ -1,0 +1,339 @@
+#include "hast/engine/session.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace hast::engine {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr port::Duration kHandshakeTime = 20s;
+constexpr port::Duration kSilence = 20s;  // two keepalive intervals (wire-protocol §4)
+constexpr port::Duration kWatchInterval = 500ms;
+
+IoKind kind_of(wire::Command command) {
+  switch (command) {
+    case wire::Command::read:
+      return IoKind::read;
+    case wire::Command::write:
+      return IoKind::write;
+    case wire::Command::discard:
+      return IoKind::discard;
+    case wire::Command::flush:
+    case wire::Command::keepalive:
+      break;
+  }
+  return IoKind::flush;
+}
+
+}  // namespace
+
+Session::Session(Executor executor, const ResourceSettings& settings, Ports ports,
+                 core::Secondary& secondary, SessionObserver& observer, Log log)
+    : settings_(settings),
+      ports_(ports),
+      secondary_(secondary),
+      observer_(observer),
+      log_(std::move(log)),
+      tasks_(executor),
+      traffic_(executor),
+      watch_timer_(ports.clock.make_timer(executor)) {}
+
+Session::~Session() { HAST_ASSERT(!connected_); }
+
+void Session::start() {
+  tasks_.spawn(run());
+  tasks_.spawn(watch());
+}
+
+Awaitable<void> Session::stop() {
+  stopping_ = true;
+  watch_timer_->cancel();
+  close();
+  co_await tasks_.join();
+}
+
+void Session::close() {
+  closed_ = true;
+  token_valid_ = false;
+  if (requests_) requests_->close();
+  if (replies_) replies_->close();
+  arrival_.notify();
+  outgoing_.notify();
+  freed_.notify();
+  identity_.notify();
+}
+
+void Session::fail(Error error) {
+  if (!reason_) reason_ = std::move(error);
+  close();
+}
+
+void Session::adopt_first(Arrival arrival) {
+  if (requests_) fail(Error{Errc::cancelled, 0, "the primary connects anew"});
+  next_first_ = std::move(arrival);
+  arrival_.notify();
+}
+
+std::optional<wire::Refusal> Session::adopt_second(Arrival& arrival, wire::SecondHello hello) {
+  // A token is valid only between step 1 and step 2: all-zero ones of nobody are refused too.
+  if (!token_valid_ || hello.token != token_ || second_)
+    return wire::Refusal{"Token doesn't match.", false};
+  token_valid_ = false;
+  second_ = Second{std::move(arrival.stream), std::move(hello)};
+  arrival_.notify();
+  return std::nullopt;
+}
+
+/// One session after the other until stop().
+Awaitable<void> Session::run() {
+  while (!stopping_) {
+    if (!next_first_) {
+      co_await arrival_.wait();
+      continue;
+    }
+    closed_ = false;
+    reason_.reset();
+    version_ = std::min(next_first_->version, wire::kProtocolVersion);
+    requests_ = std::move(next_first_->stream);
+    next_first_.reset();
+    deadline_ = ports_.clock.now() + kHandshakeTime;
+    Result<void> ready = co_await greet();
+    if (ready) ready = co_await answer();
+    if (ready) {
+      co_await serve();
+    } else if (!stopping_) {
+      const Error& error = reason_ ? *reason_ : ready.error();
+      log_.warning("Handshake with {} failed: {}", requests_->peer(), error.message());
+    }
+    deadline_.reset();
+    token_valid_ = false;
+    second_.reset();
+    requests_.reset();
+    replies_.reset();
+  }
+}
+
+// Handshake ---------------------------------------------------------------------------------------
+
+/// Step 1, and waiting for step 2.
+Awaitable<Result<void>> Session::greet() {
+  ports_.random.fill(token_);
+  wire::FirstReply reply;
+  reply.version = version_;
+  reply.token = token_;
+  std::vector<std::byte> frame(wire::kMaxEncodedBytes);
+  Result<std::size_t> size = wire::encode(reply, version_, frame);
+  if (!size) co_return std::move(size).error();
+  token_valid_ = true;  // before the answer leaves: step 2 may arrive at once
+  std::vector<boost::asio::const_buffer> buffers{boost::asio::const_buffer(frame.data(), *size)};
+  Result<void> sent = co_await write_all(requests_.get(), &buffers);
+  if (!sent) co_return sent;
+  while (!second_ && !closed_) co_await arrival_.wait();
+  if (closed_ || !second_) co_return Errc::cancelled;
+  replies_ = std::move(second_->stream);
+  co_return Result<void>{};
+}
+
+/// Step 2: decide, make a new identity durable, tell the primary.
+Awaitable<Result<void>> Session::answer() {
+  const wire::SecondHello hello = second_->hello;
+  const core::PrimaryFacts facts{hello.resuid, hello.virgin, {hello.localcnt, hello.remotecnt}};
+  wire::SecondReply reply;
+  reply.datasize = static_cast<std::int64_t>(secondary_.layout().data_bytes);
+  reply.extentsize = static_cast<std::int32_t>(secondary_.layout().extent_bytes);
+  reply.localcnt = secondary_.metadata().localcnt;
+  reply.remotecnt = secondary_.metadata().remotecnt;
+  const std::uint64_t own_resuid = secondary_.metadata().resuid;
+
+  // Two steps at once would decide on old facts: the former identity is durable first.
+  while (!secondary_.identity_durable() && !closed_) co_await identity_.wait();
+  Result<core::SyncDecision> decision = secondary_.decide(facts);
+  while (!secondary_.identity_durable() && !closed_) co_await identity_.wait();
+  if (closed_) co_return Errc::cancelled;
+  if (secondary_.identity_failed())
+    co_return Error{Errc::io_failed, 0, "the resource id cannot be stored on the local component"};
+
+  std::vector<std::byte> map;
+  Result<void> outcome;
+  if (decision) {
+    split_brain_ = false;
+    map = secondary_.map_for(*decision);
+    reply.virgin = decision->virgin;
+    reply.source = decision->source;
+    reply.mapsize = static_cast<std::uint32_t>(map.size());
+  } else if (decision.error().code == Errc::split_brain) {
+    reply.errmsg = "Split-brain condition!";
+    outcome = Errc::split_brain;
+    if (!split_brain_) observer_.session_split_brain();
+    split_brain_ = true;
+  } else {
+    reply.errmsg = fmt::format("Resource unique ID mismatch (primary={}, secondary={}).",
+                               hello.resuid, own_resuid);
+    outcome = decision.error();
+  }
+  Result<void> sent = co_await send_answer(std::move(reply), std::move(map));
+  if (!sent) co_return sent;
+  co_return outcome;
+}
+
+Awaitable<Result<void>> Session::send_answer(wire::SecondReply reply, std::vector<std::byte> map) {
+  std::vector<std::byte> scratch(map.size() + 64);
+  ConstByteSpan payload;
+  if (!map.empty()) {
+    const wire::EncodedPayload encoded = wire::encode_payload(map, payload_options(), scratch);
+    reply.payload = encoded.info;
+    payload = encoded.bytes;
+  }
+  std::vector<std::byte> frame(wire::kMaxEncodedBytes);
+  Result<std::size_t> size = wire::encode(reply, version_, frame);
+  if (!size) co_return std::move(size).error();
+  std::vector<boost::asio::const_buffer> buffers{
+      boost::asio::const_buffer(frame.data(), *size),
+      boost::asio::const_buffer(payload.data(), payload.size())};
+  if (payload.empty()) buffers.pop_back();
+  co_return co_await write_all(requests_.get(), &buffers);
+}
+
+// Traffic -----------------------------------------------------------------------------------------
+
+Awaitable<void> Session::serve() {
+  connected_ = true;
+  deadline_ = ports_.clock.now() + kSilence;
+  secondary_.session_started();
+  log_.info("Primary {} connected (protocol version {}).", requests_->peer(), version_);
+  observer_.session_connected();
+  traffic_.spawn(read_requests());
+  traffic_.spawn(write_replies());
+  co_await traffic_.join();
+  secondary_.session_ended();
+  connected_ = false;
+  sending_since_.reset();
+  if (!stopping_) {
+    const Error error = reason_.value_or(Error{Errc::connection_closed});
+    log_.warning("Primary {} disconnected: {}", requests_->peer(), error.message());
+  }
+  observer_.session_disconnected();
+}
+
+Awaitable<void> Session::read_requests() {
+  FrameReader reader(*requests_);
+  while (!closed_) {
+    Result<Frame> frame = co_await reader.next();
+    Result<void> taken;
+    if (!frame) {
+      taken = std::move(frame).error();
+    } else if (Result<wire::Request> request = wire::decode_request(frame->nv); !request) {
+      taken = std::move(request).error();
+    } else {
+      deadline_ = ports_.clock.now() + kSilence;
+      taken = co_await take_request(&reader, *request);
+    }
+    if (!taken) {
+      fail(taken.error());
+      break;
+    }
+  }
+}
+
+/// nullptr when the session ends while it waits.
+Awaitable<core::PeerRequest*> Session::free_request() {
+  for (;;) {
+    if (closed_) co_return nullptr;
+    if (core::PeerRequest* request = secondary_.acquire()) co_return request;
+    co_await freed_.wait();
+  }
+}
+
+Awaitable<Result<void>> Session::take_request(FrameReader* reader, wire::Request message) {
+  if (message.command == wire::Command::keepalive) co_return Result<void>{};
+  core::PeerRequest* request = co_await free_request();
+  if (request == nullptr) co_return Errc::cancelled;
+  request->kind = kind_of(message.command);
+  request->seq = message.seq;
+  request->offset_bytes = message.offset_bytes;
+  request->length_bytes = message.length_bytes;
+  request->memsync = message.memsync;
+  if (request->kind == IoKind::write) co_return co_await take_write(reader, message, request);
+  secondary_.submit(*request);
+  co_return Result<void>{};
+}
+
+Awaitable<Result<void>> Session::take_write(FrameReader* reader, wire::Request message,
+                                            core::PeerRequest* request) {
+  if (message.length_bytes > core::kMaxPeerIoBytes) {
+    // Refused, but the stream goes on: the payload is skipped (the original loses its framing
+    // here).
+    Result<void> skipped = co_await reader->drain(message.payload.size_bytes);
+    if (skipped) {
+      secondary_.refuse(*request, EINVAL);
+    } else {
+      secondary_.abandon(*request);
+    }
+    co_return skipped;
+  }
+  Result<void> got =
+      co_await reader->payload(message.payload, ByteSpan(request->buffer, message.length_bytes));
+  if (!got) {
+    secondary_.abandon(*request);  // INV-8: what is not whole and verified reaches no disk
+    co_return got;
+  }
+  secondary_.submit(*request);
+  co_return Result<void>{};
+}
+
+void Session::fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch) {
+  writer.set_options(payload_options());
+  while (writer.has_room()) {
+    core::PeerReply* reply = secondary_.next_reply();
+    if (reply == nullptr) return;
+    const core::PeerRequest& request = *reply->request;
+    batch.push_back(reply);
+    wire::Reply message;
+    message.seq = request.seq;
+    message.received = reply->received;
+    message.error = reply->received ? 0 : request.error;
+    const bool has_data = !reply->received && request.kind == IoKind::read && request.error == 0;
+    writer.add(message,
+               has_data ? ConstByteSpan(request.buffer, request.length_bytes) : ConstByteSpan{});
+  }
+}
+
+Awaitable<void> Session::write_replies() {
+  FrameWriter writer(*replies_, payload_options(), version_, core::kMaxPeerIoBytes);
+  std::vector<core::PeerReply*> batch;
+  batch.reserve(FrameWriter::kMaxFrames);
+  while (!closed_) {
+    fill(writer, batch);
+    if (batch.empty()) {
+      co_await outgoing_.wait();
+      continue;
+    }
+    sending_since_ = ports_.clock.now();
+    Result<void> sent = co_await writer.send();
+    sending_since_.reset();
+    for (core::PeerReply* reply : batch) secondary_.reply_sent(*reply);
+    batch.clear();
+    if (!sent) fail(sent.error());
+  }
+}
+
+Awaitable<void> Session::watch() {
+  while (!stopping_) {
+    co_await watch_timer_->wait_for(kWatchInterval);
+    const port::TimePoint now = ports_.clock.now();
+    if (closed_ || stopping_) continue;
+    if (deadline_ && now > *deadline_)
+      fail(Error{Errc::timed_out, 0,
+                 connected_ ? "nothing was heard from the primary for 20 seconds"
+                            : "the primary did not finish the handshake"});
+    if (sending_since_ && now - *sending_since_ > settings_.timeout)
+      fail(Error{Errc::timed_out, 0, "the primary does not take replies"});
+  }
+}
+
+}  // namespace hast::engine
