@@ -1,11 +1,10 @@
-// The metadata block: 4096 bytes at the front of a component, the original's nine fields first
-// (on-disk §2), ours after them. Ours: a sequence number and a checksum that make two copies
+// The metadata block: 4096 bytes at the front of a component, the original's nine fields first,
+// ours after them (docs/on-disk.md). Ours: a sequence number and a checksum that make two copies
 // possible (INV-10), and the inconsistent mark (INV-5). Originals ignore and drop our fields, so
-// their absence is normal.
+// their absence is normal. Pure codec: what it is given may be any bytes (INV-9).
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "hast/base/bytes.hpp"
@@ -15,6 +14,13 @@
 namespace hast::ondisk {
 
 inline constexpr std::uint32_t kMetadataBytes = 4096;
+
+/// Sector sizes a component may have are powers of two between these: the block is written whole.
+inline constexpr std::uint32_t kMinSectorBytes = 512;
+inline constexpr std::uint32_t kMaxSectorBytes = kMetadataBytes;
+
+/// Longest resource name: what the original's 255 bytes hold (config-and-cli §2).
+inline constexpr std::size_t kMaxResourceName = 254;
 
 struct Metadata {
   std::string resource;
@@ -35,14 +41,19 @@ struct Metadata {
 
 enum class Format { original, extended };  // extended: with our fields and the checksum
 
-/// Fills the whole block. Errors: too_large (a name that does not fit).
+/// Fills the whole block, which must have kMetadataBytes. The caller raises `sequence` before each
+/// extended write. Errors: too_large (a name that does not fit).
 Result<void> encode(const Metadata& metadata, Format format, ByteSpan block);
-/// Errors: component_unformatted (all zero, or no nv list at all), metadata_damaged (fields missing,
-/// values that break a rule of on-disk §3, checksum). A block with our fields must have a right checksum.
+
+/// Errors: component_unformatted (not the beginning of a HAST component), metadata_damaged (fields
+/// missing, values that no HAST writes, a wrong checksum). What decodes also encodes. A block with
+/// any of our fields must have a right checksum. Ranges are checked by layout_of().
 Result<Metadata> decode(ConstByteSpan block);
 
-/// The newer of two copies; a first copy without our fields was written by an original and wins.
-/// Errors: those of `first` when neither is readable.
+/// The one to believe of two copies: the newer. A first copy without our fields was written by an
+/// original, which knows of no second one, and wins; so does a first copy whose layout or name the
+/// second does not share (a leftover). The result carries the higher sequence number of the two, so
+/// that the next write is newer than both. Errors: those of `first` when neither is readable.
 Result<Metadata> choose(const Result<Metadata>& first, const Result<Metadata>& second);
 
 }  // namespace hast::ondisk
