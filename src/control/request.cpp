@@ -1,0 +1,135 @@
+#include "hast/control/request.hpp"
+
+#include "json.hpp"
+
+namespace hast::control {
+namespace {
+
+constexpr std::size_t kMaxIdBytes = 128;
+constexpr std::size_t kMaxNameBytes = 254;
+constexpr std::size_t kMaxNames = 1024;
+
+Error bad_params(std::string what) { return {Errc::usage, 0, std::move(what)}; }
+
+Result<RequestId> decode_id(const json::object& object) {
+  const json::value* id = object.if_contains("id");
+  if (!id) return Error{Errc::wrong_type, 0, "no \"id\": notifications are not served"};
+  if (id->is_null()) return RequestId{};
+  if (const std::int64_t* number = id->if_int64()) return RequestId{*number};
+  if (const json::string* text = id->if_string(); text && text->size() <= kMaxIdBytes)
+    return RequestId{std::string(text->data(), text->size())};
+  return Error{Errc::wrong_type, 0, "\"id\" is neither a whole number, a short string nor null"};
+}
+
+Result<Selection> decode_names(const json::array& items) {
+  Selection selection;
+  if (items.empty() || items.size() > kMaxNames)
+    return bad_params("\"resources\" names 1 to " + std::to_string(kMaxNames) + " resources");
+  for (const json::value& item : items) {
+    const json::string* name = item.if_string();
+    if (!name || name->empty() || name->size() > kMaxNameBytes)
+      return bad_params("a resource name is a string of 1 to 254 bytes");
+    selection.names.emplace_back(name->data(), name->size());
+  }
+  return selection;
+}
+
+Result<Selection> decode_selection(const json::value& resources) {
+  if (const json::string* word = resources.if_string(); word && *word == "all")
+    return Selection{true, {}};
+  if (const json::array* items = resources.if_array()) return decode_names(*items);
+  return bad_params("\"resources\" is \"all\" or a list of names");
+}
+
+/// What is not understood is refused: ignored, it would be a command without effect.
+Result<void> only(const json::object& params, std::initializer_list<std::string_view> known) {
+  for (const auto& member : params) {
+    bool found = false;
+    for (const std::string_view name : known) found = found || member.key() == name;
+    if (!found) return bad_params("unknown parameter \"" + std::string(member.key()) + '"');
+  }
+  return {};
+}
+
+Result<Command> decode_role(const json::object& params) {
+  if (Result<void> ok = only(params, {"role", "resources"}); !ok) return std::move(ok).error();
+  const json::value* word = params.if_contains("role");
+  const json::string* text = word ? word->if_string() : nullptr;
+  const std::optional<Role> role = text ? parse_role({text->data(), text->size()}) : std::nullopt;
+  if (!role) return bad_params("\"role\" is \"init\", \"primary\" or \"secondary\"");
+  const json::value* resources = params.if_contains("resources");
+  if (!resources) return bad_params("\"resources\" is missing");
+  Result<Selection> selection = decode_selection(*resources);
+  if (!selection) return std::move(selection).error();
+  return Command{RoleRequest{*role, *std::move(selection)}};
+}
+
+Result<Command> decode_status(const json::object& params) {
+  if (Result<void> ok = only(params, {"resources"}); !ok) return std::move(ok).error();
+  const json::value* resources = params.if_contains("resources");
+  if (!resources) return Command{StatusRequest{{true, {}}}};
+  Result<Selection> selection = decode_selection(*resources);
+  if (!selection) return std::move(selection).error();
+  return Command{StatusRequest{*std::move(selection)}};
+}
+
+Result<Command> decode_command(const json::object& object) {
+  const json::value* version = object.if_contains("jsonrpc");
+  if (!version || *version != "2.0")
+    return Error{Errc::wrong_type, 0, "\"jsonrpc\" is not \"2.0\""};
+  const json::value* method = object.if_contains("method");
+  if (!method || !method->is_string())
+    return Error{Errc::wrong_type, 0, "\"method\" is not a string"};
+  static const json::object kNone;
+  const json::value* given = object.if_contains("params");
+  if (given && !given->is_object()) return bad_params("\"params\" is not an object");
+  const json::object& params = given ? given->get_object() : kNone;
+
+  if (*method == "role") return decode_role(params);
+  if (*method == "status") return decode_status(params);
+  const bool ping = *method == "ping";
+  if (!ping && *method != "version")
+    return Error{Errc::unsupported, 0, "unknown method; role, status, ping and version are known"};
+  if (Result<void> ok = only(params, {}); !ok) return std::move(ok).error();
+  return ping ? Command{PingRequest{}} : Command{VersionRequest{}};
+}
+
+json::value encode_selection(const Selection& selection) {
+  if (selection.all) return "all";
+  json::array names;
+  for (const std::string& name : selection.names) names.push_back(utf8_text(name));
+  return names;
+}
+
+struct MethodAndParams {
+  json::object operator()(const PingRequest&) const { return {{"method", "ping"}}; }
+  json::object operator()(const VersionRequest&) const { return {{"method", "version"}}; }
+  json::object operator()(const RoleRequest& request) const {
+    return {
+        {"method", "role"},
+        {"params",
+         {{"role", to_string(request.role)}, {"resources", encode_selection(request.resources)}}}};
+  }
+  json::object operator()(const StatusRequest& request) const {
+    return {{"method", "status"}, {"params", {{"resources", encode_selection(request.resources)}}}};
+  }
+};
+
+}  // namespace
+
+Request decode_request(std::string_view line) {
+  Result<json::object> object = parse_object(line, kMaxRequestBytes);
+  if (!object) return {RequestId{}, std::move(object).error()};
+  Result<RequestId> id = decode_id(*object);
+  if (!id) return {RequestId{}, std::move(id).error()};
+  return {*std::move(id), decode_command(*object)};
+}
+
+std::string encode_request(const RequestId& id, const Command& command) {
+  json::object message = std::visit(MethodAndParams{}, command);
+  message["jsonrpc"] = "2.0";
+  message["id"] = id_to_json(id);
+  return to_line(message);
+}
+
+}  // namespace hast::control
