@@ -1,12 +1,16 @@
 #include "hast/ondisk/metadata.hpp"
 
 #include <array>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "hast/base/nv.hpp"
+#include "hast/base/units.hpp"
+#include "hast/ondisk/layout.hpp"
 #include "support/catch.hpp"
 
 using namespace hast;
@@ -96,6 +100,16 @@ std::size_t checksum_place(const Block& block) {
   return static_cast<std::size_t>(nv->find("hast_checksum")->data.data() - block.data());
 }
 
+// The block that docs/on-disk.md shows behind the mark `golden: NAME`.
+std::vector<std::byte> documented_block(const std::string& name) {
+  std::ifstream file(HAST_SOURCE_DIR "/docs/on-disk.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  const std::size_t mark = text.find("<!-- golden: " + name + " -->\n```\n");
+  REQUIRE(mark != std::string::npos);
+  const std::size_t begin = text.find("```\n", mark) + 4;
+  return bytes_of(std::string_view(text).substr(begin, text.find("```", begin) - begin));
+}
+
 // `hastctl create` of the original for "shared" on 1 GiB with 512-byte sectors and defaults.
 constexpr std::string_view kGolden = R"(
 11 09 07 00 00 00 72 65 73 6f 75 72 63 65 00 00 00 00 00 00 00 00 73 68 61 72 65 64 00 00
@@ -118,6 +132,21 @@ TEST_CASE("the original's format is written byte for byte, with zeros behind it"
   CHECK(std::equal(golden.begin(), golden.end(), block.begin()));
   for (std::size_t i = golden.size(); i < block.size(); ++i) REQUIRE(block[i] == std::byte{0});
   CHECK(*decode(block) == example());
+}
+
+TEST_CASE("docs/on-disk.md shows the blocks as create writes them") {
+  for (const Format format : {Format::original, Format::extended}) {
+    CreateRequest request;
+    request.resource = "shared";
+    request.component_bytes = kGiB;
+    request.format = format;
+    const bool extended = format == Format::extended;
+    std::vector<std::byte> shown = documented_block(extended ? "extended" : "original");
+    CHECK(shown.size() == (extended ? 352 : 254));
+    shown.resize(kMetadataBytes);
+    const Block block = encoded(*plan_create(request), format);
+    CHECK(std::equal(shown.begin(), shown.end(), block.begin(), block.end()));
+  }
 }
 
 TEST_CASE("our fields follow the original's nine, which stay where they are") {
