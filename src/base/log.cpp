@@ -97,9 +97,9 @@ void append_printable(std::string& line, std::string_view text) {
 }  // namespace
 
 void open_log(const LogOptions& options) {
-  Sinks opened = open_sinks(options.target);
   std::lock_guard guard(sinks_mutex);
-  sinks() = std::move(opened);
+  sinks() = Sinks{};  // the end of an old syslog sink must not close the connection of the new one
+  sinks() = open_sinks(options.target);
   debug_level.store(options.debug_level, std::memory_order_relaxed);
 }
 
