@@ -1,0 +1,18 @@
+// Private to the net adapter: a connected socket as port::Stream.
+#pragma once
+
+#include <boost/asio/generic/stream_protocol.hpp>
+
+#include "hast/port/net.hpp"
+
+namespace hast::adapter {
+
+using Protocol = boost::asio::generic::stream_protocol;
+using Socket = boost::asio::basic_stream_socket<Protocol, port::Executor>;
+
+/// What `error` means on an established or wanted connection.
+Error net_error(const boost::system::error_code& error, std::string detail);
+
+std::unique_ptr<port::Stream> make_stream(Socket socket);
+
+}  // namespace hast::adapter
