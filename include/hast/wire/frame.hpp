@@ -26,4 +26,19 @@ struct FrameHeader {
 /// Exactly kFrameHeaderBytes. Errors: version_mismatch, malformed (zero), too_large.
 Result<FrameHeader> decode_frame_header(ConstByteSpan bytes);
 
+/// Builds a frame in a caller's buffer: append to nv(), then finish().
+class FrameBuilder {
+ public:
+  explicit FrameBuilder(ByteSpan out);
+
+  NvWriter& nv() { return nv_; }
+  /// Writes the header and returns the length of the whole frame. Error: too_large, if it did not
+  /// fit or a field cannot be represented.
+  Result<std::size_t> finish(std::uint8_t version);
+
+ private:
+  ByteSpan out_;
+  NvWriter nv_;
+};
+
 }  // namespace hast::wire

@@ -13,6 +13,11 @@ namespace hast::wire {
 
 using Token = std::array<std::byte, 16>;
 
+/// Of a resource name; control characters are refused as well, since names end in logs.
+inline constexpr std::size_t kMaxResourceName = 255;
+/// A peer's error text is cut here, its control characters replaced.
+inline constexpr std::size_t kMaxText = 512;
+
 /// Step 1, primary to secondary, on the first connection.
 struct FirstHello {
   std::string resource;
@@ -58,8 +63,11 @@ Result<std::size_t> encode(const Refusal& message, std::uint8_t header_version, 
 Result<std::size_t> encode(const SecondHello& message, std::uint8_t header_version, ByteSpan out);
 Result<std::size_t> encode(const SecondReply& message, std::uint8_t header_version, ByteSpan out);
 
+/// Errors of all decoders: missing_field, wrong_type, malformed. mapsize is as the peer says: bound
+/// it before anything is allocated. A version offered may be newer than ours: take the smaller.
 Result<FirstHello> decode_first_hello(const NvReader& nv);
-/// peer_refused or peer_waits, the peer's text in `detail`, when the answer is a Refusal.
+/// peer_refused or peer_waits, the peer's text in `detail`, when the answer is a Refusal;
+/// version_mismatch if it chose a version that was not offered.
 Result<FirstReply> decode_first_reply(const NvReader& nv);
 Result<SecondHello> decode_second_hello(const NvReader& nv);
 Result<SecondReply> decode_second_reply(const NvReader& nv);

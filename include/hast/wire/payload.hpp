@@ -2,21 +2,19 @@
 // (wire-protocol §2). The receiver follows the fields of the message, never its own settings.
 #pragma once
 
-#include <array>
 #include <cstdint>
 
 #include "hast/base/nv.hpp"
 #include "hast/base/types.hpp"
+#include "hast/wire/checksum.hpp"
 
 namespace hast::wire {
-
-inline constexpr std::size_t kMaxHashBytes = 32;
 
 /// What a message says of the bytes that follow it. `size_bytes` 0: none follow.
 struct PayloadInfo {
   Compression compression = Compression::none;
   Checksum checksum = Checksum::none;
-  std::array<std::byte, kMaxHashBytes> hash{};  // 4 bytes for crc32, 32 for sha256
+  Hash hash{};  // of the bytes on the stream: hash_bytes(checksum) of them count
   std::uint32_t size_bytes = 0;
 
   bool present() const { return size_bytes != 0; }
@@ -24,7 +22,9 @@ struct PayloadInfo {
 
 /// Appends `compression`, `checksum`, `hash`, `size` in the original's order.
 void encode_payload_info(const PayloadInfo& info, NvWriter& out);
-/// Errors: unknown_algorithm, malformed (hash of a wrong length), wrong_type. Absent is not an error.
+/// Absent is not an error, unless half of it is there. `size` is not bounded here: what it may be
+/// depends on the message. Errors: unknown_algorithm, missing_field (a checksum without its hash, a
+/// compression without `size`), malformed (hash of a wrong length), wrong_type.
 Result<PayloadInfo> decode_payload_info(const NvReader& nv);
 
 struct PayloadOptions {

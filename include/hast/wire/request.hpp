@@ -31,9 +31,10 @@ struct Reply {
 std::size_t encode(const Request& request, std::uint8_t header_version, ByteSpan out);
 std::size_t encode(const Reply& reply, std::uint8_t header_version, ByteSpan out);
 
-/// Errors, all reasons to close the connection: missing_field or malformed (no command, an unknown
-/// one, seq 0, a range that wraps, a payload larger than kMaxIoBytes or where none belongs). Ranges
-/// beyond the volume are the secondary's business: it answers EINVAL.
+/// Errors, all reasons to close the connection: missing_field, wrong_type, malformed (an unknown
+/// command, seq 0, a range that wraps, data where none belongs or none where it does), too_large (a
+/// payload above kMaxIoBytes), unknown_algorithm. What only the volume can judge (a length of 0, of
+/// more than kMaxIoBytes, misaligned, past the end) is the secondary's business: it answers EINVAL.
 Result<Request> decode_request(const NvReader& nv);
 Result<Reply> decode_reply(const NvReader& nv);
 

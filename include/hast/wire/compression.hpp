@@ -1,0 +1,28 @@
+// The two ways a block shrinks on the wire (wire-protocol §2.1, §2.2): a hole says "all zeros" in
+// four bytes, lzf is liblzf's stream behind the original length. Pure functions over caller's
+// buffers; decoders trust no length (INV-9).
+#pragma once
+
+#include <cstdint>
+
+#include "hast/base/bytes.hpp"
+#include "hast/base/result.hpp"
+
+namespace hast::wire {
+
+inline constexpr std::size_t kHoleBytes = 4;
+/// lzf is tried on blocks larger than this and used only if it saves this much.
+inline constexpr std::size_t kLzfThresholdBytes = 1024;
+
+bool is_all_zero(ConstByteSpan data);
+
+/// Each returns the bytes for the stream, a part of `scratch`.
+ConstByteSpan encode_hole(std::uint32_t length, ByteSpan scratch);
+/// Empty if lzf does not pay. `scratch` must hold data.size() bytes.
+ConstByteSpan encode_lzf(ConstByteSpan data, ByteSpan scratch);
+
+/// The expanded length must be exactly into.size(). Error: malformed.
+Result<void> decode_hole(ConstByteSpan payload, ByteSpan into);
+Result<void> decode_lzf(ConstByteSpan payload, ByteSpan into);
+
+}  // namespace hast::wire
