@@ -9,7 +9,6 @@ namespace hast::core {
 MetadataWriter::MetadataWriter(const Component& component, Observer& observer)
     : disk_(*component.disk),
       second_copy_(component.layout.second_copy),
-      format_(second_copy_ ? ondisk::Format::extended : ondisk::Format::original),
       metadata_(component.metadata),
       observer_(observer),
       block_(ondisk::kMetadataBytes) {
@@ -30,7 +29,8 @@ void MetadataWriter::begin() {
   again_ = false;
   ++ticket_;
   ++metadata_.sequence;
-  const Result<void> encoded = ondisk::encode(metadata_, format_, block_.span());
+  // Our fields also in a component that an original made: it ignores them, and the checksum guards.
+  const Result<void> encoded = ondisk::encode(metadata_, ondisk::Format::extended, block_.span());
   HAST_ASSERT(encoded.has_value());  // the fields were read from such a block or planned for one
   submit(Step::write_first);
 }

@@ -22,6 +22,7 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
       commit_(component, volume_.map, options.metaflush, *this),
       barrier_(volume_.disk, volume_.outbox, volume_.map),
       resync_(volume_, options.resync_window, *this) {
+  metadata_.change().prevrole = Role::primary;  // stored with the next commit
   volume_.outbox.observe(host);
   for (Slot& slot : slots_.slots()) {
     slot.primary = this;

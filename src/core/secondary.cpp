@@ -18,7 +18,7 @@ Secondary::Secondary(const Component& component, std::size_t requests, Secondary
       metadata_(component, *this),
       buffers_(requests * kMaxPeerIoBytes),
       requests_(requests),
-      zeros_(std::min<std::uint64_t>(component.layout.map_bytes, kMiB)) {
+      zeros_(std::min<std::uint64_t>(component.layout.image_bytes, kMiB)) {
   std::byte* buffer = buffers_.data();
   for (PeerRequest& request : requests_) {
     request.buffer = buffer;
@@ -37,6 +37,7 @@ Secondary::Secondary(const Component& component, std::size_t requests, Secondary
     };
     free_.push_back(request);
   }
+  metadata_.change().prevrole = Role::secondary;  // stored with the next commit
   remembered_.reserve(kRemembered);
   completes_with<&Secondary::map_cleared>(clear_op_, this);
 }
@@ -77,7 +78,7 @@ std::vector<std::byte> Secondary::map_for(const SyncDecision& decision) const {
   const ondisk::Layout& layout = component_.layout;
   std::vector<std::byte> map;
   if (decision.kind == SyncKind::own_extents) return map;
-  map.resize(layout.map_bytes, decision.kind == SyncKind::full ? std::byte{0xff} : std::byte{0});
+  map.resize(layout.image_bytes, decision.kind == SyncKind::full ? std::byte{0xff} : std::byte{0});
   if (decision.kind == SyncKind::full) return map;
   Bitmap bits(layout.extents);
   bits.import_bytes(component_.map_image);
@@ -327,7 +328,7 @@ void Secondary::clear_map() {
 
 void Secondary::map_cleared(port::DiskOp& op) {
   cleared_bytes_ += op.length_bytes;
-  const std::uint64_t map_bytes = component_.layout.map_bytes;
+  const std::uint64_t map_bytes = component_.layout.image_bytes;
   if (op.error != 0 || cleared_bytes_ == map_bytes) {
     clearing_ = false;
     if (op.error == 0) {

@@ -16,17 +16,18 @@ constexpr port::Duration kWatchInterval = 1s;
 
 }  // namespace
 
-Acceptor::Acceptor(Executor executor, Ports ports, ResourceDirectory& directory)
+Acceptor::Acceptor(Executor executor, port::Net& net, port::Clock& clock, ResourceDirectory& directory)
     : executor_(executor),
-      ports_(ports),
+      net_(net),
+      clock_(clock),
       directory_(directory),
       tasks_(executor),
-      watch_timer_(ports.clock.make_timer(executor)) {}
+      watch_timer_(clock.make_timer(executor)) {}
 
 Acceptor::~Acceptor() { HAST_ASSERT(visitors_.empty()); }
 
 Result<void> Acceptor::listen(const Address& address) {
-  Result<std::unique_ptr<port::Listener>> listener = ports_.net.listen(address, executor_);
+  Result<std::unique_ptr<port::Listener>> listener = net_.listen(address, executor_);
   if (!listener) return std::move(listener).error();
   doors_.push_back(Door{address, std::move(listener).value()});
   tasks_.spawn(accept(&doors_.back()));
@@ -83,7 +84,7 @@ Awaitable<void> Acceptor::accept(Door* door) {
     }
     Visitor visitor;
     visitor.stream = std::move(stream).value();
-    visitor.deadline = ports_.clock.now() + kFirstMessageTime;
+    visitor.deadline = clock_.now() + kFirstMessageTime;
     visitors_.push_back(std::move(visitor));
     tasks_.spawn(serve(std::prev(visitors_.end())));
   }
@@ -172,7 +173,7 @@ Awaitable<Result<void>> Acceptor::refuse(port::Stream* stream, wire::Refusal ref
 /// Compares numbers, never text: every address of `peers` is resolved first. UNIX connections have
 /// no address; who may open the socket is the file system's business.
 Awaitable<bool> Acceptor::is_peer(std::string host, std::vector<Address> peers) {
-  std::unique_ptr<port::Dialer> resolver = ports_.net.make_dialer(executor_);
+  std::unique_ptr<port::Dialer> resolver = net_.make_dialer(executor_);
   for (const Address& peer : peers) {
     if (peer.family == Address::Family::unix_socket) {
       if (host.empty()) co_return true;
@@ -188,7 +189,7 @@ Awaitable<bool> Acceptor::is_peer(std::string host, std::vector<Address> peers) 
 Awaitable<void> Acceptor::watch() {
   while (!stopping_) {
     co_await watch_timer_->wait_for(kWatchInterval);
-    const port::TimePoint now = ports_.clock.now();
+    const port::TimePoint now = clock_.now();
     for (Visitor& visitor : visitors_) {
       if (now < visitor.deadline || !visitor.stream) continue;
       visitor.expired = true;

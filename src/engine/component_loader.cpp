@@ -42,21 +42,27 @@ Awaitable<Result<ondisk::Metadata>> read_copy(port::Disk* disk, std::uint64_t of
   co_return ondisk::decode(block.span());
 }
 
-/// The second copy when the first does not say where it is: the last block before a place where
-/// data may begin (docs/on-disk.md, recovery).
+/// The second copy when the first does not say where it is (docs/on-disk.md, recovery).
 Awaitable<Result<ondisk::Metadata>> search_second_copy(port::Disk* disk) {
-  for (std::uint64_t offset : ondisk::second_copy_candidates(disk->geometry().size_bytes)) {
+  const port::DiskGeometry geometry = disk->geometry();
+  for (std::uint64_t offset : ondisk::second_copy_candidates(geometry.size_bytes)) {
     Result<ondisk::Metadata> found = co_await read_copy(disk, offset);
-    if (found && found->offset == offset + ondisk::kMetadataBytes) co_return found;
+    if (!found) continue;
+    Result<ondisk::Layout> layout = ondisk::layout_of(*found, geometry.size_bytes, geometry.sector_bytes);
+    if (layout && layout->second_copy == offset) co_return found;
   }
   co_return Errc::metadata_damaged;
 }
 
-Awaitable<Result<ondisk::Metadata>> read_metadata(port::Disk* disk) {
+Awaitable<Result<ondisk::Metadata>> read_metadata(port::Disk* disk, Log log) {
   Result<ondisk::Metadata> first = co_await read_copy(disk, 0);
   if (!first) {
     Result<ondisk::Metadata> second = co_await search_second_copy(disk);
-    co_return ondisk::choose(first, second);
+    if (second)
+      log.warning("The first copy of the metadata cannot be used ({}); the second copy is, and the next "
+                  "change of the metadata writes both anew. Find out what wrote to the first 4096 bytes.",
+                  first.error().message());
+    co_return ondisk::choose(first, second);  // INV-10
   }
   const port::DiskGeometry geometry = disk->geometry();
   Result<ondisk::Layout> layout =
@@ -81,11 +87,11 @@ Awaitable<Result<void>> read_map(port::Disk* disk, core::Component* component) {
 }  // namespace
 
 Awaitable<Result<core::Component>> load_component(port::Disk* disk, std::string resource,
-                                                  std::string path) {
+                                                  std::string path, Log log) {
   const port::DiskGeometry geometry = disk->geometry();
   if (geometry.size_bytes < 2 * ondisk::kMetadataBytes)
     co_return Error{Errc::component_too_small, 0, path};
-  Result<ondisk::Metadata> metadata = co_await read_metadata(disk);
+  Result<ondisk::Metadata> metadata = co_await read_metadata(disk, std::move(log));
   if (!metadata) {
     Error error = std::move(metadata).error();
     error.detail = error.detail.empty() ? path : path + ": " + error.detail;

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "hast/engine/batched_disk.hpp"
 #include "hast/engine/component_loader.hpp"
 #include "hast/engine/event_text.hpp"
 
@@ -122,8 +123,8 @@ Awaitable<Result<void>> Resource::enter(Role role) {
 Awaitable<Result<core::Component>> Resource::open_component() {
   Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
   if (!disk) co_return std::move(disk).error();
-  disk_ = std::move(disk).value();
-  co_return co_await load_component(disk_.get(), settings_.name, settings_.local);
+  disk_ = std::make_unique<BatchedDisk>(std::move(disk).value(), executor_);
+  co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
 }
 
 Awaitable<Result<void>> Resource::enter_primary() {

@@ -43,7 +43,6 @@ class MetadataWriter {
 
   port::Disk& disk_;
   std::optional<std::uint64_t> second_copy_;
-  ondisk::Format format_;
   ondisk::Metadata metadata_;
   Observer& observer_;
   AlignedBuffer block_;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "hast/base/log.hpp"
-#include "hast/engine/ports.hpp"
 #include "hast/engine/resource.hpp"
 #include "hast/engine/task_group.hpp"
 
@@ -30,7 +29,7 @@ class Acceptor {
  public:
   static constexpr std::size_t kMaxPending = 256;
 
-  Acceptor(Executor executor, Ports ports, ResourceDirectory& directory);
+  Acceptor(Executor executor, port::Net& net, port::Clock& clock, ResourceDirectory& directory);
   ~Acceptor();
 
   /// Errors: those of port::Net::listen().
@@ -64,7 +63,8 @@ class Acceptor {
   Awaitable<void> watch();
 
   Executor executor_;
-  Ports ports_;
+  port::Net& net_;
+  port::Clock& clock_;
   ResourceDirectory& directory_;
   Log log_;
   TaskGroup tasks_;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "hast/base/log.hpp"
 #include "hast/core/component.hpp"
 #include "hast/port/disk.hpp"
 #include "hast/port/net.hpp"
@@ -13,6 +14,6 @@ namespace hast::engine {
 /// Errors: component_too_small, component_unformatted, component_foreign, metadata_damaged,
 /// io_failed. `path` is for messages.
 port::Awaitable<Result<core::Component>> load_component(port::Disk* disk, std::string resource,
-                                                        std::string path);
+                                                        std::string path, Log log);
 
 }  // namespace hast::engine

@@ -1,0 +1,62 @@
+#include "hast/app/status_text.hpp"
+
+namespace hast::app {
+
+namespace {
+
+control::Counters counters(const core::IoStatistics& io) {
+  control::Counters counters;
+  counters.reads = io.reads;
+  counters.writes = io.writes;
+  counters.deletes = io.deletes;
+  counters.flushes = io.flushes;
+  counters.activemap_updates = io.activemap_updates;
+  counters.read_errors = io.read_errors;
+  counters.write_errors = io.write_errors;
+  counters.delete_errors = io.delete_errors;
+  counters.flush_errors = io.flush_errors;
+  return counters;
+}
+
+}  // namespace
+
+control::ResourceStatus control_status(const config::ResourceConfig& config,
+                                       const engine::ResourceStatus& status, std::int64_t pid) {
+  control::ResourceStatus out;
+  out.name = config.name;
+  out.role = status.role;
+  out.provname = config.provider_name;
+  out.localpath = config.local;
+  out.remoteaddr = config::remote_text(config);
+  out.sourceaddr = config.source ? config.source->text : "";
+  out.replication = config.replication;
+  out.checksum = config.checksum;
+  out.compression = config.compression;
+  out.frontend = status.frontend;
+  out.split_brain = status.split_brain;
+  if (status.role != Role::init && !status.connected) out.reason = status.trouble;
+  if (!status.working) return out;  // as the original without a worker
+
+  out.workerpid = pid;
+  out.status = status.connected ? control::Status::complete : control::Status::degraded;
+  out.datasize_bytes = status.datasize_bytes;
+  out.extentsize_bytes = status.extentsize_bytes;
+  out.keepdirty = status.keepdirty;
+  out.dirty_bytes = status.io.dirty_bytes;
+  out.inconsistent = status.io.stale_bytes > 0;
+  out.counters = counters(status.io.io);
+  out.queues.local = status.io.local_queue;
+  out.queues.send = status.io.send_queue;
+  out.queues.recv = status.io.receive_queue;
+  out.queues.idle = status.io.slots_free;
+  if (status.io.syncing) {
+    control::Resync resync;
+    resync.source = status.io.sync_source;
+    resync.done_bytes = status.io.sync_copied_bytes;
+    resync.left_bytes = status.io.sync_total_bytes - status.io.sync_copied_bytes;
+    out.resync = resync;
+  }
+  return out;
+}
+
+}  // namespace hast::app
