@@ -99,6 +99,7 @@ void Primary::submit(port::IoRequest& request) {
   HAST_ASSERT(slot.with_client && !slot.in_core);
   slot.in_core = true;
   slot.answered = slot.stale = slot.flushing = false;
+  slot.kept_locally = slot.kept_by_peer = false;
   slot.local_error = slot.remote_error = 0;
   ++depth_;  // not an Entry: completions never run inside submit()
   if (!is_valid(slot)) {
@@ -121,6 +122,11 @@ void Primary::submit(port::IoRequest& request) {
   }
   --depth_;
   if (!answered_.empty() && !delivering_) host_.defer_delivery();
+}
+
+/// The peer failed or is gone: what is acknowledged now exists here alone.
+bool Primary::is_unreplicated(const Slot& slot) {
+  return slot.remote_state == RemoteState::failed || slot.remote_state == RemoteState::absent;
 }
 
 // Operations ------------------------------------------------------------------------------------
@@ -151,8 +157,11 @@ void Primary::disk_done(port::DiskOp& op) {
   Entry entry(*this);
   Slot& slot = *static_cast<Slot*>(op.owner);
   --local_queue_;
-  // TRIM is advice: a component that cannot discard keeps its bytes, which is allowed.
-  if (op.kind == IoKind::discard && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.kind == IoKind::discard && op.error == EOPNOTSUPP) {
+    op.error = 0;
+    slot.kept_locally = true;
+    local_discards_ = false;
+  }
   if (op.kind == IoKind::flush) op.error = flush_result(op.error);
   slot.local_error = op.error;
   slot.local = op.error == 0 ? LocalState::ok : LocalState::failed;
@@ -170,7 +179,11 @@ void Primary::remote_received(RemoteOp& op) {
 
 void Primary::remote_done(RemoteOp& op) {
   Slot& slot = *static_cast<Slot*>(op.owner);
-  if (op.kind == IoKind::discard && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.kind == IoKind::discard && op.error == EOPNOTSUPP) {
+    op.error = 0;
+    slot.kept_by_peer = true;
+    peer_discards_ = false;
+  }
   if (op.kind == IoKind::flush) op.error = flush_result(op.error);
   slot.remote_error = op.error;
   slot.remote_state = op.error == 0          ? RemoteState::ok
@@ -262,12 +275,22 @@ void Primary::advance_read(Slot& slot) {
 
 void Primary::start_write(Slot& slot) {
   (slot.kind == IoKind::discard ? io_.deletes : io_.writes) += 1;
+  if (slot.kind == IoKind::discard && !discards_possible()) {
+    answer(slot, 0);
+    return leave_core(slot);
+  }
   slot.extents = volume_.map.extents_of(slot.offset_bytes, slot.length_bytes);
   slot.local = LocalState::pending;
   slot.remote_state = RemoteState::pending;
   slot.claim.begin = slot.offset_bytes;
   slot.claim.end = slot.offset_bytes + slot.length_bytes;
   if (volume_.locks.acquire(slot.claim)) write_locked(slot);
+}
+
+/// TRIM is advice. Done on one node only it would make the nodes differ, so it is done on neither
+/// from the first time that one of them cannot.
+bool Primary::discards_possible() const {
+  return local_discards_ && (peer_discards_ || !volume_.outbox.connected());
 }
 
 void Primary::write_locked(Slot& slot) {
@@ -347,9 +370,7 @@ void Primary::advance_write(Slot& slot) {
 }
 
 void Primary::succeed(Slot& slot) {
-  const bool unreplicated =
-      slot.remote_state == RemoteState::failed || slot.remote_state == RemoteState::absent;
-  if (unreplicated && !episode_is_counted(slot)) return;  // INV-3: first the counter, durably
+  if (is_unreplicated(slot) && !episode_is_counted(slot)) return;  // INV-3: the counter first
   if (!slot.fua || slot.flushing) return answer(slot, 0);
   if (!slot.settled()) return;
   slot.flushing = true;
@@ -357,8 +378,8 @@ void Primary::succeed(Slot& slot) {
 }
 
 void Primary::end_extents(Slot& slot) {
-  const bool on_both =
-      slot.local == LocalState::ok && slot.remote_state == RemoteState::ok && !slot.stale;
+  const bool on_both = slot.local == LocalState::ok && slot.remote_state == RemoteState::ok &&
+                       !slot.stale && slot.kept_locally == slot.kept_by_peer;
   // A write that never started on either side, or failed on both, changed nothing that was
   // promised; still the bytes may differ, so only "on both" leaves the extent clean.
   const bool untouched =
@@ -386,27 +407,34 @@ void Primary::advance_flush(Slot& slot) {
   const bool settled = slot.settled();
   if (slot.local == LocalState::ok && slot.remote_state == RemoteState::ok)
     volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
-  if (!slot.answered && !slot.ListNode<Slot>::is_linked()) {
-    const bool early = replication_ == Replication::async && slot.local == LocalState::ok;
-    if (early) {
-      answer(slot, 0);
-    } else if (settled && slot.local == LocalState::failed) {
-      // What was in this node's cache may be gone; the peer can stand in only if it has everything.
-      if (slot.remote_state == RemoteState::ok && can_lose_local()) {
-        lose_local(slot.local_error);
-        answer(slot, 0);
-      } else {
-        answer(slot, failure_of(slot));
-      }
-    } else if (settled && slot.local == LocalState::absent &&
-               slot.remote_state != RemoteState::ok) {
-      answer(slot, failure_of(slot));
-    } else if (settled) {
-      if (slot.remote_state == RemoteState::failed && !episode_is_counted(slot)) return;
-      answer(slot, 0);
-    }
+  if (slot.answered) {
+    // Answered early, then the peer failed: what it vouches for is safe here alone (INV-3).
+    if (settled && is_unreplicated(slot) && vouches_alone(slot)) count_episode();
+  } else if (!slot.ListNode<Slot>::is_linked()) {
+    conclude_flush(slot);
   }
   if (slot.answered && settled) leave_core(slot);
+}
+
+void Primary::conclude_flush(Slot& slot) {
+  if (slot.local == LocalState::ok && replication_ == Replication::async) return answer(slot, 0);
+  if (!slot.settled()) return;
+  if (slot.remote_state == RemoteState::ok) {
+    // What was in this node's cache may be gone; the peer can stand in only if it has everything.
+    if (slot.local == LocalState::failed && !can_lose_local())
+      return answer(slot, failure_of(slot));
+    if (slot.local == LocalState::failed) lose_local(slot.local_error);
+    return answer(slot, 0);
+  }
+  if (slot.local != LocalState::ok) return answer(slot, failure_of(slot));
+  // INV-3: the peer may come up without what this flush vouches for: as good as a change.
+  if (vouches_alone(slot) && !episode_is_counted(slot)) return;
+  answer(slot, 0);
+}
+
+/// True if a flush that the peer did not do covers something that only this node's flush made safe.
+bool Primary::vouches_alone(const Slot& slot) const {
+  return slot.remote_state == RemoteState::failed || volume_.map.unsynced().any();
 }
 
 // Outcomes --------------------------------------------------------------------------------------

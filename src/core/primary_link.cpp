@@ -41,6 +41,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
     return Errc::peer_waits;
 
   virgin_ = false;
+  peer_discards_ = true;
   peer_ = answer.counters;
   bool commit_metadata = false;
   if (answer.virgin && metadata().localcnt == 0) {
@@ -76,8 +77,8 @@ void Primary::link_down() {
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = false;
   resync_.stop();
+  volume_.map.peer_lost();  // first: what ends now must see what is no longer proven
   volume_.outbox.disconnect();
-  volume_.map.peer_lost();
 }
 
 void Primary::reply(RemoteOp& op, int error) {

@@ -138,6 +138,7 @@ class Primary final : public port::RequestSink,
   void start_read(Slot& slot);
   void start_write(Slot& slot);
   void start_flush(Slot& slot);
+  bool discards_possible() const;
   void write_locked(Slot& slot);
   void dispatch(Slot& slot);
   void read_remotely(Slot& slot);
@@ -154,6 +155,7 @@ class Primary final : public port::RequestSink,
   void advance_read(Slot& slot);
   void advance_write(Slot& slot);
   void advance_flush(Slot& slot);
+  void conclude_flush(Slot& slot);
   void rely_on_peer(Slot& slot);
   void succeed(Slot& slot);
   void release_lock(Slot& slot);
@@ -163,6 +165,8 @@ class Primary final : public port::RequestSink,
   int failure_of(const Slot& slot) const;
 
   // Durability.
+  static bool is_unreplicated(const Slot& slot);
+  bool vouches_alone(const Slot& slot) const;
   bool episode_is_counted(Slot& slot);
   void count_episode();
   void metadata_committed(Ticket ticket, int error) override;
@@ -215,6 +219,8 @@ class Primary final : public port::RequestSink,
   bool sync_ending_ = false;   // the pass is over, its barrier is not
   bool sync_barrier_ = false;  // the running barrier began after the pass ended
   bool stopping_ = false;
+  bool local_discards_ = true;  // until the component says that it cannot
+  bool peer_discards_ = true;   // until the connected peer says that it cannot
   int retry_ticks_ = 0;
   std::uint64_t sync_copied_ = 0;
   Counters peer_;

@@ -29,6 +29,8 @@ struct Slot : port::IoRequest, ListNode<Slot> {
   bool stale = false;          // local copy of the range is older than the peer's
   bool degraded = false;       // dispatched without a peer
   bool flushing = false;       // a FUA write whose data are written and now get flushed
+  bool kept_locally = false;   // a discard this component cannot do: its bytes are still there
+  bool kept_by_peer = false;   // a discard the peer cannot do
 
   LocalState local = LocalState::absent;
   RemoteState remote_state = RemoteState::absent;
