@@ -97,7 +97,7 @@ Result<NvReader> NvReader::parse(ConstByteSpan block) {
   return reader;
 }
 
-const NvElement* NvReader::find(std::string_view name) const {
+const NvElement* NvReader::find(std::string_view name) const& {
   for (const NvElement& element : elements())
     if (element.name == name) return &element;
   return nullptr;

@@ -54,7 +54,8 @@ class NvReader {
   static Result<NvReader> parse(ConstByteSpan block);
 
   /// First element of that name, whatever its type (wire-protocol §1.2: existence tests).
-  const NvElement* find(std::string_view name) const;
+  const NvElement* find(std::string_view name) const&;
+  const NvElement* find(std::string_view name) const&& = delete;  // it points into the reader
   bool contains(std::string_view name) const { return find(name) != nullptr; }
 
   /// Getters want the exact type: missing_field if the name is absent, wrong_type otherwise.
