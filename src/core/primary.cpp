@@ -23,6 +23,13 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
       barrier_(volume_.disk, volume_.outbox, volume_.map),
       resync_(volume_, options.resync_window, *this) {
   metadata_.change().prevrole = Role::primary;  // stored with the next commit
+  if (component.metadata.inconsistent) {
+    // INV-5, INV-11: the peer alone holds newer data, and where is not known: everywhere.
+    peer_ahead_ = true;
+    lag_ = Lag::recorded;
+    volume_.stale.set_all();
+    volume_.map.need_sync({0, volume_.map.extents() - 1});
+  }
   volume_.outbox.observe(host);
   for (Slot& slot : slots_.slots()) {
     slot.primary = this;
@@ -235,8 +242,7 @@ bool Primary::has_local_copy(const Slot& slot) const {
 /// True if the peer may lack something of the range that this node acknowledged.
 bool Primary::local_newer_in(const Slot& slot) const {
   const ExtentRange range = volume_.map.extents_of(slot.offset_bytes, slot.length_bytes);
-  return volume_.map.unsynced().any_in(range.first, range.last) &&
-         !volume_.stale.all_in(slot.offset_bytes, slot.length_bytes);
+  return !peer_ahead_ && volume_.map.unsynced().any_in(range.first, range.last);
 }
 
 void Primary::start_read(Slot& slot) {
@@ -306,8 +312,8 @@ void Primary::write_locked(Slot& slot) {
 void Primary::dispatch(Slot& slot) {
   const bool connected = volume_.outbox.connected();
   slot.stale = !has_local_copy(slot);
-  if (!connected && (slot.stale || peer_ahead_)) {
-    // The peer holds newer data and cannot be reached: acknowledging now would make a split brain.
+  if (!connected && peer_ahead_) {
+    // It holds newer data and cannot be reached: acknowledging now would make a split brain.
     slot.local = LocalState::absent;
     slot.remote_state = RemoteState::absent;
     return advance(slot);
@@ -319,7 +325,6 @@ void Primary::dispatch(Slot& slot) {
     slot.degraded = true;
     ++degraded_writes_;
     volume_.map.need_sync(slot.extents);
-    resync_.invalidate(slot.extents);
   }
   if (local_lost_) {
     slot.local = LocalState::absent;
@@ -330,19 +335,19 @@ void Primary::dispatch(Slot& slot) {
 }
 
 /// INV-11: the peer alone has this write. From now on the range is read from there, until a resync
-/// has repaired it. Impossible where this node alone has something else of the same unit.
+/// has repaired it. Impossible while anything acknowledged may be missing there: then neither node
+/// could repair the other.
 void Primary::rely_on_peer(Slot& slot) {
-  if (slot.holds_extents && local_newer_in(slot)) {
+  if (!peer_has_everything()) {
     slot.remote_state = RemoteState::absent;
-  } else {
-    volume_.stale.set(slot.offset_bytes, slot.length_bytes);
+    return;
   }
+  volume_.stale.set(slot.offset_bytes, slot.length_bytes);
+  record_lag();
 }
 
 void Primary::advance_write(Slot& slot) {
   if (slot.flushing) return advance_flush(slot);
-  // A copy in a stale unit is no copy: the rest of the unit is older than the peer's.
-  const LocalState local = slot.stale && is_settled(slot.local) ? LocalState::absent : slot.local;
   const bool settled = slot.settled();
   if (settled && slot.holds_extents) {
     if (slot.local == LocalState::failed && slot.remote_state == RemoteState::ok)
@@ -351,11 +356,11 @@ void Primary::advance_write(Slot& slot) {
   }
   if (slot.answered) {
     // Acknowledged early, then the peer failed: the change exists here alone (INV-3).
-    if (settled && slot.remote_state != RemoteState::ok) count_episode();
+    if (settled && is_unreplicated(slot)) count_episode();
   } else if (slot.ListNode<Slot>::is_linked()) {
     return;  // it waits for the counter (INV-3) and will be taken up again
   } else {
-    switch (verdict(replication_, local, slot.remote_state)) {
+    switch (verdict(replication_, local_copy_of(slot), slot.remote_state)) {
       case Verdict::wait:
         break;
       case Verdict::success:
@@ -369,8 +374,16 @@ void Primary::advance_write(Slot& slot) {
   if (slot.answered && settled && !slot.flushing) leave_core(slot);
 }
 
+/// While the peer is ahead a copy here is none: nothing is acknowledged that the peer lacks, or
+/// both nodes would have something that the other has not (INV-6, INV-7).
+LocalState Primary::local_copy_of(const Slot& slot) const {
+  const bool counts = !peer_ahead_ && !slot.stale;
+  return counts || !is_settled(slot.local) ? slot.local : LocalState::absent;
+}
+
 void Primary::succeed(Slot& slot) {
   if (is_unreplicated(slot) && !episode_is_counted(slot)) return;  // INV-3: the counter first
+  if (peer_ahead_ && !lag_is_recorded(slot)) return;               // INV-11: and so does this
   if (!slot.fua || slot.flushing) return answer(slot, 0);
   if (!slot.settled()) return;
   slot.flushing = true;
@@ -409,7 +422,7 @@ void Primary::advance_flush(Slot& slot) {
     volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
   if (slot.answered) {
     // Answered early, then the peer failed: what it vouches for is safe here alone (INV-3).
-    if (settled && is_unreplicated(slot) && vouches_alone(slot)) count_episode();
+    if (settled && is_unreplicated(slot) && vouches_alone(slot) && !peer_ahead_) count_episode();
   } else if (!slot.ListNode<Slot>::is_linked()) {
     conclude_flush(slot);
   }
@@ -417,16 +430,19 @@ void Primary::advance_flush(Slot& slot) {
 }
 
 void Primary::conclude_flush(Slot& slot) {
-  if (slot.local == LocalState::ok && replication_ == Replication::async) return answer(slot, 0);
+  const bool here = slot.local == LocalState::ok && !peer_ahead_;  // what counts is safe here
+  if (here && replication_ == Replication::async) return answer(slot, 0);
   if (!slot.settled()) return;
   if (slot.remote_state == RemoteState::ok) {
     // What was in this node's cache may be gone; the peer can stand in only if it has everything.
-    if (slot.local == LocalState::failed && !can_lose_local())
-      return answer(slot, failure_of(slot));
-    if (slot.local == LocalState::failed) lose_local(slot.local_error);
+    if (slot.local == LocalState::failed && !local_lost_) {
+      if (!can_lose_local()) return answer(slot, failure_of(slot));
+      lose_local(slot.local_error);
+    }
+    if (peer_ahead_ && !lag_is_recorded(slot)) return;
     return answer(slot, 0);
   }
-  if (slot.local != LocalState::ok) return answer(slot, failure_of(slot));
+  if (!here) return answer(slot, failure_of(slot));
   // INV-3: the peer may come up without what this flush vouches for: as good as a change.
   if (vouches_alone(slot) && !episode_is_counted(slot)) return;
   answer(slot, 0);

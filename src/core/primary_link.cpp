@@ -40,39 +40,59 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   if (overtaken || (answer.source == SyncSource::secondary && degraded_writes_ > 0))
     return Errc::peer_waits;
 
+  // Nothing is left but what the peer had, and it was replaced by an empty one.
+  if (answer.virgin && local_lost_) return Errc::resuid_mismatch;
+
   virgin_ = false;
   peer_discards_ = true;
+  const bool metadata_changed = merge(answer);
   peer_ = answer.counters;
-  bool commit_metadata = false;
-  if (answer.virgin && metadata().localcnt == 0) {
-    metadata_.change().localcnt = 1;
-    commit_metadata = true;
-  }
-  if (answer.virgin && volume_.stale.any() && !local_lost_) {
-    happened({.kind = Event::Kind::stale_discarded, .bytes = volume_.stale.bytes()});
-    volume_.stale.clear_all();
-    peer_ahead_ = false;
-  }
-  volume_.map.need_sync_bits(answer.map);
-  if (answer.source == SyncSource::secondary) {
-    peer_ahead_ = true;
-    const Bitmap& unsynced = volume_.map.unsynced();
-    for (std::uint64_t e = unsynced.find_next(0); e != Bitmap::npos; e = unsynced.find_next(e + 1))
-      volume_.stale.set_extent(e, volume_.data_bytes());  // INV-6
-  }
   volume_.outbox.connect();
   sync_due_ = true;
   sync_copied_ = 0;
-  merge_ticket_ = commit_.commit();
-  if (commit_metadata) metadata_.commit();
+  merge_map_ticket_ = commit_.commit();
+  merge_metadata_ticket_ = metadata_changed ? metadata_.commit() : 0;
+  if (lag_ == Lag::recording) lag_ticket_ = merge_metadata_ticket_;
   return {};
+}
+
+/// Takes over what the peer's answer means for map, staleness and metadata; true if the latter
+/// changed.
+bool Primary::merge(const PeerAnswer& answer) {
+  bool metadata_changed = false;
+  if (answer.virgin && metadata().localcnt == 0) {
+    metadata_.change().localcnt = 1;
+    metadata_changed = true;
+  }
+  if (answer.virgin && peer_ahead_) {
+    happened({.kind = Event::Kind::stale_discarded, .bytes = volume_.stale.bytes()});
+    volume_.stale.clear_all();
+    peer_ahead_ = false;
+    lag_ = Lag::none;
+    metadata_.change().inconsistent = false;
+    metadata_changed = true;
+  }
+  Bitmap newer_there(volume_.map.extents());
+  newer_there.import_bytes(answer.map);
+  volume_.map.need_sync_bits(answer.map);
+  if (answer.source == SyncSource::primary) return metadata_changed;
+
+  // INV-6. If it wrote nothing alone since we knew it to be ahead, what else differs is ours.
+  const bool wrote_again = !peer_ahead_ || answer.counters.local != peer_.local;
+  const Bitmap& stale = wrote_again ? volume_.map.unsynced() : newer_there;
+  for (std::uint64_t e = stale.find_next(0); e != Bitmap::npos; e = stale.find_next(e + 1))
+    volume_.stale.set_extent(e, volume_.data_bytes());
+  peer_ahead_ = true;
+  lag_ = Lag::recording;  // INV-5: before the first block is copied here
+  metadata_.change().inconsistent = true;
+  return true;
 }
 
 void Primary::link_down() {
   Entry entry(*this);
   if (!volume_.outbox.connected()) return;
   episode_ = Episode::none;  // INV-3: a new episode, counted by its first acknowledged change
-  merge_ticket_ = 0;
+  merge_map_ticket_ = merge_metadata_ticket_ = 0;
   if (resync_.running() || sync_ending_)
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = false;
@@ -109,6 +129,24 @@ bool Primary::episode_is_counted(Slot& slot) {
   return false;
 }
 
+/// INV-5, INV-11: the peer alone holds newer data from now on; on the next start, too.
+void Primary::record_lag() {
+  peer_ahead_ = true;
+  if (lag_ != Lag::none) return;
+  lag_ = Lag::recording;
+  metadata_.change().inconsistent = true;
+  lag_ticket_ = metadata_.commit();
+}
+
+/// True if that is on stable storage; otherwise the slot waits for it.
+bool Primary::lag_is_recorded(Slot& slot) {
+  record_lag();
+  if (lag_ == Lag::recorded) return true;
+  slot.ticket = lag_ticket_;
+  waiting_metadata_.push_back(slot);
+  return false;
+}
+
 void Primary::metadata_committed(Ticket ticket, int error) {
   Entry entry(*this);
   if (identity_ticket_ != 0 && ticket >= identity_ticket_) {
@@ -117,6 +155,9 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   }
   if (episode_ == Episode::counting && ticket >= episode_ticket_)
     episode_ = error == 0 ? Episode::counted : Episode::none;
+  // INV-12: a lost component may be unable to keep even this; the peer serves all the same.
+  if (lag_ == Lag::recording && ticket >= lag_ticket_)
+    lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
   if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
 
   SlotList waiting;
@@ -124,13 +165,17 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   while (Slot* slot = waiting.pop_front()) {
     if (slot->ticket > ticket) {
       waiting_metadata_.push_back(*slot);
-    } else if (error == 0) {
+    } else if (error == 0 || local_lost_) {
       advance(*slot);
-    } else {  // INV-4: what cannot be counted is not acknowledged
+    } else {  // INV-4: what cannot be recorded is not acknowledged
       answer(*slot, error);
       leave_core(*slot);
     }
   }
+  if (merge_metadata_ticket_ == 0 || ticket < merge_metadata_ticket_) return;
+  merge_metadata_ticket_ = 0;
+  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  release_when_merged();
 }
 
 void Primary::map_committed(Ticket ticket, int error) {
@@ -158,9 +203,15 @@ void Primary::map_committed(Ticket ticket, int error) {
       advance(*slot);
     }
   }
-  if (merge_ticket_ == 0 || ticket < merge_ticket_) return;
-  merge_ticket_ = 0;
+  if (merge_map_ticket_ == 0 || ticket < merge_map_ticket_) return;
+  merge_map_ticket_ = 0;
   if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  release_when_merged();
+}
+
+/// The first request tells the peer that its map is safe here (wire-protocol §5.3).
+void Primary::release_when_merged() {
+  if (merge_map_ticket_ != 0 || merge_metadata_ticket_ != 0) return;
   volume_.outbox.release();
   start_sync();
 }
@@ -169,16 +220,27 @@ void Primary::commit_changed_map() {
   if (volume_.map.changed_pages().any() && !local_lost_) commit_.commit();
 }
 
-bool Primary::can_lose_local() const {
-  if (local_lost_ || !volume_.outbox.connected() || peer_ahead_) return false;
-  // Nothing acknowledged may exist here alone.
-  return !volume_.map.unsynced().any();
+/// True if nothing acknowledged exists on this node alone.
+bool Primary::peer_has_everything() const {
+  if (!volume_.outbox.connected()) return false;
+  if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
+  const std::deque<Slot>& slots = slots_.slots();
+  return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
+    return slot.in_core && slot.is_write() && slot.answered &&
+           slot.remote_state == RemoteState::pending;
+  });
 }
 
+bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }
+
+/// From now on the peer serves alone.
 void Primary::lose_local(int error) {
   local_lost_ = true;
   volume_.stale.set_all();
+  resync_.stop();
+  sync_due_ = sync_ending_ = false;
   happened({.kind = Event::Kind::local_lost, .error = error});
+  record_lag();
 }
 
 // Resync and cleaning -----------------------------------------------------------------------------
@@ -263,15 +325,18 @@ void Primary::sync_flushed() {
 }
 
 void Primary::mark_synced() {
+  HAST_ASSERT(!volume_.stale.any());
   const SyncSource source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   peer_ahead_ = false;
+  lag_ = Lag::none;
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
   ondisk::Metadata& mine = metadata_.change();
-  if (mine.localcnt != peer_.remote || mine.remotecnt != peer_.local) {
-    mine.localcnt = peer_.remote;
-    mine.remotecnt = peer_.local;
-    metadata_.commit();
-  }
+  const bool changed =
+      mine.localcnt != peer_.remote || mine.remotecnt != peer_.local || mine.inconsistent;
+  mine.localcnt = peer_.remote;
+  mine.remotecnt = peer_.local;
+  mine.inconsistent = false;
+  if (changed) metadata_.commit();
   happened({.kind = sync_copied_ > 0 ? Event::Kind::sync_done : Event::Kind::in_sync,
             .bytes = sync_copied_,
             .source = source});

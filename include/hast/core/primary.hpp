@@ -131,6 +131,7 @@ class Primary final : public port::RequestSink,
  private:
   using SlotList = IntrusiveList<Slot, Slot>;
   enum class Episode : std::uint8_t { none, counting, counted };
+  enum class Lag : std::uint8_t { none, recording, recorded };
   class Entry;  // delivers at the end of the outermost call into the core
 
   // Requests.
@@ -156,6 +157,7 @@ class Primary final : public port::RequestSink,
   void advance_write(Slot& slot);
   void advance_flush(Slot& slot);
   void conclude_flush(Slot& slot);
+  LocalState local_copy_of(const Slot& slot) const;
   void rely_on_peer(Slot& slot);
   void succeed(Slot& slot);
   void release_lock(Slot& slot);
@@ -169,6 +171,8 @@ class Primary final : public port::RequestSink,
   bool vouches_alone(const Slot& slot) const;
   bool episode_is_counted(Slot& slot);
   void count_episode();
+  bool lag_is_recorded(Slot& slot);
+  void record_lag();
   void metadata_committed(Ticket ticket, int error) override;
   void map_committed(Ticket ticket, int error) override;
   void commit_changed_map();
@@ -176,10 +180,13 @@ class Primary final : public port::RequestSink,
   // Which side holds what.
   bool has_local_copy(const Slot& slot) const;
   bool local_newer_in(const Slot& slot) const;
+  bool peer_has_everything() const;
   bool can_lose_local() const;
   void lose_local(int error);
 
   // Resync.
+  bool merge(const PeerAnswer& answer);
+  void release_when_merged();
   void start_sync();
   void resync_pass_ended() override;
   void resync_drained() override;
@@ -202,7 +209,7 @@ class Primary final : public port::RequestSink,
   Resync resync_;
 
   SlotList waiting_map_;       // for their extents to be stable (INV-1)
-  SlotList waiting_metadata_;  // for the episode to be counted (INV-3)
+  SlotList waiting_metadata_;  // for the episode to be counted (INV-3) or the lag (INV-11)
   SlotList answered_;          // to be delivered
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;
   int depth_ = 0;
@@ -211,9 +218,15 @@ class Primary final : public port::RequestSink,
   Episode episode_ = Episode::none;
   Ticket episode_ticket_ = 0;
   Ticket identity_ticket_ = 0;  // 0: durable
-  Ticket merge_ticket_ = 0;     // of the merged map; the outbox is released with it
+  // The outbox is released when both are durable: 0.
+  Ticket merge_map_ticket_ = 0;
+  Ticket merge_metadata_ticket_ = 0;
   bool virgin_ = false;
-  bool peer_ahead_ = false;  // the peer holds newer data until a resync from it is done
+  /// The peer holds newer acknowledged data, until a resync from it is done: nothing is
+  /// acknowledged without it. `stale` in volume_ says where; the metadata say `inconsistent`.
+  bool peer_ahead_ = false;
+  Lag lag_ = Lag::none;
+  Ticket lag_ticket_ = 0;
   bool local_lost_ = false;
   bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
   bool sync_ending_ = false;   // the pass is over, its barrier is not

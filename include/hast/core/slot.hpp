@@ -59,6 +59,7 @@ class SlotPool {
   std::size_t free_count() const { return free_.size(); }
   std::size_t size() const { return slots_.size(); }
   std::deque<Slot>& slots() { return slots_; }
+  const std::deque<Slot>& slots() const { return slots_; }
 
  private:
   AlignedBuffer buffers_;

@@ -28,12 +28,6 @@ class StaleMap {
   bool any_in(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
     return units_.any() && units_.any_in(first(offset_bytes), last(offset_bytes, length_bytes));
   }
-  bool all_in(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
-    for (std::uint64_t u = first(offset_bytes); u <= last(offset_bytes, length_bytes); ++u) {
-      if (!units_.test(u)) return false;
-    }
-    return true;
-  }
   void set(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
     for (std::uint64_t u = first(offset_bytes); u <= last(offset_bytes, length_bytes); ++u)
       units_.set(u);

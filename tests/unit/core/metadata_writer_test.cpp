@@ -105,7 +105,7 @@ TEST_CASE("an original's component has one copy: written and flushed") {
   rig.disk.run_all();
   CHECK(kinds(rig.disk) == std::vector{IoKind::write, IoKind::flush});
   CHECK(rig.localcnt_on_disk() == 1);
-  CHECK(metadata_on(rig.media, rig.shape).value().sequence == 0);
+  CHECK(metadata_on(rig.media, rig.shape).value().sequence == 1);  // ours, guarded by a checksum
 }
 
 TEST_CASE("changes made while a commit runs share the next one") {
