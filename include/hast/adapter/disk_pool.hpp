@@ -1,0 +1,86 @@
+// DiskPool: port::Disk for any platform, a few threads that make blocking calls on one component.
+// The owner's executor submits and gets completions back there, in batches of one post each; the
+// threads are its own, so that a component that hangs holds up nobody else's. Nothing is allocated
+// per operation on an io_context's executor. Owned by the resource; nothing may be in flight when
+// it is destroyed, which joins the threads.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "hast/adapter/component.hpp"
+#include "hast/base/intrusive_list.hpp"
+#include "hast/port/disk.hpp"
+
+namespace hast::adapter {
+
+struct DiskPoolOptions {
+  ComponentOptions component;
+  unsigned threads = 4;  // at least 1; what the kernel may reorder and merge at once
+};
+
+class DiskPool final : public port::Disk {
+ public:
+  using Executor = boost::asio::any_io_executor;
+
+  /// io_failed if the threads cannot be started. Calls on `owner` must not run in parallel.
+  static Result<std::unique_ptr<DiskPool>> start(std::unique_ptr<Component> component,
+                                                 Executor owner, unsigned threads);
+  ~DiskPool() override;
+
+  port::DiskGeometry geometry() const override { return component_->geometry(); }
+  void submit(port::DiskOp& op) override;
+  void kick() override;
+
+ private:
+  using OpList = IntrusiveList<port::DiskOp, port::DiskOp>;
+  struct PostMemory;  // room for the one completion post that can be under way
+  template <class T>
+  class PostAllocator;
+
+  DiskPool(std::unique_ptr<Component> component, Executor owner);
+  Result<void> start_threads(unsigned count);
+  void work();
+  bool take(OpList& batch);
+  int execute(port::DiskOp& op);
+  bool finish(OpList& batch, int error);
+  void post_delivery();
+  void deliver();
+
+  std::unique_ptr<Component> component_;
+  Executor owner_;
+  OpList submitted_;           // owner only: since the last kick()
+  std::size_t in_flight_ = 0;  // owner only
+
+  std::mutex mutex_;  // guards everything below
+  std::condition_variable work_arrived_;
+  OpList waiting_;
+  OpList waiting_flushes_;
+  OpList done_;
+  std::size_t sleeping_ = 0;
+  bool flushing_ = false;
+  bool delivery_posted_ = false;
+  bool stopping_ = false;
+
+  std::unique_ptr<PostMemory> post_memory_;
+  std::vector<std::thread> threads_;
+};
+
+class DiskPoolOpener final : public port::DiskOpener {
+ public:
+  /// Disks complete on `owner`, so an opener belongs to one resource.
+  explicit DiskPoolOpener(DiskPool::Executor owner, DiskPoolOptions options = {})
+      : owner_(std::move(owner)), options_(options) {}
+  Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;
+
+ private:
+  DiskPool::Executor owner_;
+  DiskPoolOptions options_;
+};
+
+}  // namespace hast::adapter

@@ -1,0 +1,223 @@
+#include "hast/adapter/disk_pool.hpp"
+
+#include <signal.h>
+
+#include <boost/asio/bind_allocator.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <system_error>
+#include <utility>
+
+namespace hast::adapter {
+
+namespace asio = boost::asio;
+
+// Asio recycles handler memory only on threads that run an io_context; a post from here would pay
+// malloc and free. There is never more than one, so one place is enough: Asio gives it back before
+// it calls the handler, and the next post follows the call. Access is ordered by mutex_.
+struct DiskPool::PostMemory {
+  alignas(std::max_align_t) std::byte bytes[256];
+  bool taken = false;
+};
+
+template <class T>
+class DiskPool::PostAllocator {
+ public:
+  using value_type = T;
+
+  explicit PostAllocator(PostMemory& memory) : memory_(&memory) {}
+  template <class U>
+  PostAllocator(const PostAllocator<U>& other) : memory_(other.memory_) {}
+
+  T* allocate(std::size_t count) {
+    const std::size_t size = count * sizeof(T);
+    if (memory_->taken || size > sizeof memory_->bytes) return static_cast<T*>(operator new(size));
+    memory_->taken = true;
+    return reinterpret_cast<T*>(memory_->bytes);
+  }
+  void deallocate(T* pointer, std::size_t) {
+    if (reinterpret_cast<std::byte*>(pointer) == memory_->bytes)
+      memory_->taken = false;
+    else
+      operator delete(pointer);
+  }
+  bool operator==(const PostAllocator&) const = default;
+
+ private:
+  template <class U>
+  friend class PostAllocator;
+  PostMemory* memory_;
+};
+
+namespace {
+
+// Signals are the event loop's business; here they would only interrupt calls. Those that report a
+// fault of the thread itself stay open.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&blocked, fault);
+    pthread_sigmask(SIG_SETMASK, &blocked, &previous_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t previous_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DiskPool>> DiskPool::start(std::unique_ptr<Component> component,
+                                                  Executor owner, unsigned threads) {
+  HAST_ASSERT(threads > 0);
+  std::unique_ptr<DiskPool> pool(new DiskPool(std::move(component), std::move(owner)));
+  if (Result<void> started = pool->start_threads(threads); !started)
+    return std::move(started).error();
+  return pool;
+}
+
+DiskPool::DiskPool(std::unique_ptr<Component> component, Executor owner)
+    : component_(std::move(component)),
+      owner_(std::move(owner)),
+      post_memory_(std::make_unique<PostMemory>()) {}
+
+DiskPool::~DiskPool() {
+  HAST_ASSERT(in_flight_ == 0);
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_arrived_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+Result<void> DiskPool::start_threads(unsigned count) {
+  const SignalsBlocked inherited_by_threads;
+  try {
+    threads_.reserve(count);
+    while (threads_.size() < count) threads_.emplace_back(&DiskPool::work, this);
+  } catch (const std::system_error& error) {
+    return Error{Errc::io_failed, error.code().value(), "threads for " + component_->path()};
+  }
+  return {};
+}
+
+void DiskPool::submit(port::DiskOp& op) {
+  HAST_ASSERT(op.completed != nullptr);
+  ++in_flight_;
+  submitted_.push_back(op);
+}
+
+void DiskPool::kick() {
+  if (submitted_.empty()) return;
+  std::size_t wanted = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    while (port::DiskOp* op = submitted_.pop_front())
+      (op->kind == IoKind::flush ? waiting_flushes_ : waiting_).push_back(*op);
+    const bool flush = !waiting_flushes_.empty() && !flushing_;
+    wanted = std::min(sleeping_, waiting_.size() + (flush ? 1 : 0));
+  }
+  while (wanted-- > 0) work_arrived_.notify_one();
+}
+
+void DiskPool::work() {
+  OpList batch;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (take(batch)) {
+      lock.unlock();
+      const int error = execute(batch.front());
+      lock.lock();
+      if (finish(batch, error)) {
+        lock.unlock();
+        post_delivery();
+        lock.lock();
+      }
+    } else if (stopping_) {
+      return;
+    } else {
+      ++sleeping_;
+      work_arrived_.wait(lock);
+      --sleeping_;
+    }
+  }
+}
+
+// One operation, or every flush that waits: the one call makes durable what any of them asks for,
+// and flushes can never hold all the threads.
+bool DiskPool::take(OpList& batch) {
+  if (!flushing_ && !waiting_flushes_.empty()) {
+    batch.splice_back(waiting_flushes_);
+    flushing_ = true;
+  } else if (port::DiskOp* op = waiting_.pop_front()) {
+    batch.push_back(*op);
+  }
+  return !batch.empty();
+}
+
+int DiskPool::execute(port::DiskOp& op) {
+  const std::size_t length = static_cast<std::size_t>(op.length_bytes);
+  switch (op.kind) {
+    case IoKind::read:
+      return component_->read(op.offset_bytes, ByteSpan(op.data, length));
+    case IoKind::write:
+      return component_->write(op.offset_bytes, ConstByteSpan(op.data, length));
+    case IoKind::discard:
+      return component_->discard(op.offset_bytes, op.length_bytes);
+    case IoKind::write_zeroes:
+      return component_->write_zeroes(op.offset_bytes, op.length_bytes);
+    case IoKind::flush:
+      return component_->flush();
+  }
+  return EINVAL;
+}
+
+// True if the caller must post the delivery.
+bool DiskPool::finish(OpList& batch, int error) {
+  if (batch.front().kind == IoKind::flush) flushing_ = false;
+  for (port::DiskOp& op : batch) op.error = error;
+  done_.splice_back(batch);
+  return !std::exchange(delivery_posted_, true);
+}
+
+void DiskPool::post_delivery() {
+  auto delivery = asio::bind_allocator(PostAllocator<void>(*post_memory_), [this] { deliver(); });
+  // A type-erased executor forgets the allocator, so the common case is asked for by name.
+  if (const auto* context = owner_.target<asio::io_context::executor_type>())
+    asio::post(*context, std::move(delivery));
+  else
+    asio::post(owner_, std::move(delivery));
+}
+
+void DiskPool::deliver() {
+  OpList batch;
+  {
+    const std::lock_guard lock(mutex_);
+    batch.splice_back(done_);
+    delivery_posted_ = false;
+  }
+  // The last completion may destroy this object: afterwards only the local list is touched.
+  while (port::DiskOp* op = batch.pop_front()) {
+    --in_flight_;
+    op->completed(*op);
+  }
+}
+
+Result<std::unique_ptr<port::Disk>> DiskPoolOpener::open(const std::string& path) {
+  Result<std::unique_ptr<Component>> component = Component::open(path, options_.component);
+  if (!component) return std::move(component).error();
+  Result<std::unique_ptr<DiskPool>> pool =
+      DiskPool::start(std::move(*component), owner_, options_.threads);
+  if (!pool) return std::move(pool).error();
+  return std::unique_ptr<port::Disk>(std::move(*pool));
+}
+
+}  // namespace hast::adapter
