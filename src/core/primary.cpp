@@ -196,6 +196,7 @@ void Primary::remote_done(RemoteOp& op) {
   slot.remote_state = op.error == 0          ? RemoteState::ok
                       : op.error == ENOTCONN ? RemoteState::absent
                                              : RemoteState::failed;
+  if (slot.remote_state == RemoteState::absent && slot.holds_extents) mark_degraded(slot);
   if (slot.remote_state == RemoteState::failed && op.kind != IoKind::read)
     peer_failed(op.kind, slot.offset_bytes, op.error);
   advance(slot);
@@ -309,6 +310,10 @@ void Primary::write_locked(Slot& slot) {
   waiting_map_.push_back(slot);
 }
 
+void Primary::mark_degraded(Slot& slot) {
+  if (!std::exchange(slot.degraded, true)) ++degraded_writes_;
+}
+
 void Primary::dispatch(Slot& slot) {
   const bool connected = volume_.outbox.connected();
   slot.stale = !has_local_copy(slot);
@@ -322,8 +327,7 @@ void Primary::dispatch(Slot& slot) {
     send(slot, slot.kind);
   } else {
     slot.remote_state = RemoteState::absent;
-    slot.degraded = true;
-    ++degraded_writes_;
+    mark_degraded(slot);
     volume_.map.need_sync(slot.extents);
   }
   if (local_lost_) {
@@ -399,7 +403,10 @@ void Primary::end_extents(Slot& slot) {
       slot.local == LocalState::absent && slot.remote_state == RemoteState::absent;
   volume_.map.end_write(
       slot.extents, on_both || untouched ? DirtyMap::Outcome::on_both : DirtyMap::Outcome::on_one);
-  if (!on_both && !untouched) resync_.invalidate(slot.extents);
+  // A copy made before the write is of no use. None was made of a range whose lock this write held
+  // since before the link came up, nor is one needed where the peer has what the copy will bring.
+  const bool copied_after = slot.degraded || (slot.stale && slot.remote_state == RemoteState::ok);
+  if (!on_both && !untouched && !copied_after) resync_.invalidate(slot.extents);
   slot.holds_extents = false;
 }
 
@@ -495,9 +502,11 @@ void Primary::leave_core(Slot& slot) {
   if (!slot.in_core) return;
   slot.in_core = false;
   if (std::exchange(slot.degraded, false)) --degraded_writes_;
-  if (slot.with_client) return;
-  slots_.put(slot);
-  if (!waiters_.empty() && depth_ == 0 && !delivering_) host_.defer_delivery();
+  if (!slot.with_client) {
+    slots_.put(slot);
+    if (!waiters_.empty() && depth_ == 0 && !delivering_) host_.defer_delivery();
+  }
+  if (stopping_) run_last_barrier();
 }
 
 }  // namespace hast::core

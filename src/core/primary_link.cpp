@@ -12,6 +12,8 @@ namespace hast::core {
 namespace {
 /// After an incomplete resync: ticks until the next try.
 constexpr int kResyncRetryTicks = 30;
+/// After a failed metadata commit.
+constexpr int kMetadataRetryTicks = 5;
 }  // namespace
 
 // Identity and link -------------------------------------------------------------------------------
@@ -49,6 +51,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   peer_ = answer.counters;
   volume_.outbox.connect();
   sync_due_ = true;
+  synced_ = false;
   sync_copied_ = 0;
   merge_map_ticket_ = commit_.commit();
   merge_metadata_ticket_ = metadata_changed ? metadata_.commit() : 0;
@@ -95,7 +98,7 @@ void Primary::link_down() {
   merge_map_ticket_ = merge_metadata_ticket_ = 0;
   if (resync_.running() || sync_ending_)
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
-  sync_due_ = sync_ending_ = false;
+  sync_due_ = sync_ending_ = last_barrier_due_ = false;
   resync_.stop();
   volume_.map.peer_lost();  // first: what ends now must see what is no longer proven
   volume_.outbox.disconnect();
@@ -149,8 +152,8 @@ bool Primary::lag_is_recorded(Slot& slot) {
 
 void Primary::metadata_committed(Ticket ticket, int error) {
   Entry entry(*this);
-  if (identity_ticket_ != 0 && ticket >= identity_ticket_) {
-    identity_ticket_ = error == 0 ? 0 : metadata_.commit();
+  if (identity_ticket_ != 0 && ticket >= identity_ticket_ && error == 0) {
+    identity_ticket_ = 0;
     host_.changed();
   }
   if (episode_ == Episode::counting && ticket >= episode_ticket_)
@@ -158,6 +161,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   // INV-12: a lost component may be unable to keep even this; the peer serves all the same.
   if (lag_ == Lag::recording && ticket >= lag_ticket_)
     lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
+  metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
   if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
 
   SlotList waiting;
@@ -268,6 +272,7 @@ void Primary::resync_pass_ended() {
 
 void Primary::resync_drained() {
   start_sync();
+  run_last_barrier();
   if (quiet()) host_.changed();
 }
 
@@ -297,35 +302,38 @@ void Primary::barrier_done(int local_error, int remote_error) {
     sync_barrier_ = run_barrier();
     return;
   }
-  const bool proven = local_error == 0 && remote_error == 0;
-  if (!proven && local_error != 0) {
-    ++io_.flush_errors;
-    happened({.kind = Event::Kind::local_io_failed, .io = IoKind::flush, .error = local_error});
+  if (local_error != 0) local_flush_failed(local_error);
+  clean_map();
+  if (ended_sync && std::exchange(sync_ending_, false)) {
+    const bool proven = local_error == 0 && remote_error == 0;
+    return proven && !volume_.map.unsynced().any() ? mark_synced() : sync_incomplete();
   }
-  if (ended_sync && sync_ending_) return proven ? sync_flushed() : sync_incomplete();
-  if (!proven) return;
+  run_last_barrier();
+}
+
+/// What was in this node's cache may be gone.
+void Primary::local_flush_failed(int error) {
+  ++io_.flush_errors;
+  happened({.kind = Event::Kind::local_io_failed, .io = IoKind::flush, .error = error});
+  if (can_lose_local()) lose_local(error);
+}
+
+/// INV-2: everything removed was proven by a flush of both nodes.
+void Primary::clean_map() {
   if (stopping_) volume_.map.forget_hot_set();
-  volume_.map.clean();  // INV-2: everything removed was proven by this flush or an earlier one
+  volume_.map.clean();
   commit_changed_map();
 }
 
 void Primary::sync_incomplete() {
-  sync_ending_ = false;
   retry_ticks_ = kResyncRetryTicks;
   happened({.kind = Event::Kind::sync_incomplete,
             .bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes()});
 }
 
-void Primary::sync_flushed() {
-  if (volume_.map.unsynced().any()) return sync_incomplete();
-  sync_ending_ = false;
-  volume_.map.clean();
-  commit_changed_map();
-  mark_synced();
-}
-
 void Primary::mark_synced() {
   HAST_ASSERT(!volume_.stale.any());
+  synced_ = true;
   const SyncSource source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   peer_ahead_ = false;
   lag_ = Lag::none;
@@ -344,9 +352,11 @@ void Primary::mark_synced() {
 
 void Primary::tick() {
   Entry entry(*this);
+  if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0 && !local_lost_) metadata_.commit();
   const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_;
   if (!volume_.outbox.released() || busy) return;
-  if (volume_.map.unsynced().any() && !sync_due_ && --retry_ticks_ <= 0) {
+  const bool unfinished = !synced_ || volume_.map.unsynced().any();
+  if (unfinished && !sync_due_ && --retry_ticks_ <= 0) {
     sync_due_ = true;
     return start_sync();
   }
@@ -363,7 +373,15 @@ void Primary::prepare_stop() {
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = false;
   resync_.stop();
-  if (volume_.outbox.released()) run_barrier();
+  last_barrier_due_ = true;
+  run_last_barrier();
+}
+
+/// Its proof covers everything, so it waits until nothing is on its way.
+void Primary::run_last_barrier() {
+  const bool possible =
+      last_barrier_due_ && slots_.all_free() && resync_.idle() && volume_.outbox.released();
+  if (possible && run_barrier()) last_barrier_due_ = false;
 }
 
 bool Primary::quiet() const {

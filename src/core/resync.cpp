@@ -159,6 +159,8 @@ void Resync::remote_done(RemoteOp& op) {
 void Resync::range_done(Range& range, int error, IoKind io) {
   const std::uint64_t begin = range.claim.begin;
   const std::uint64_t length = range.length();
+  // A block that ends after stop() may be older by now than what the next link brings.
+  if (!running_ && error == 0) error = ENOTCONN;
   if (error == 0) {
     copied_bytes_ += length;
     if (range.pull) volume_.stale.clear(begin, length);

@@ -142,6 +142,7 @@ class Primary final : public port::RequestSink,
   bool discards_possible() const;
   void write_locked(Slot& slot);
   void dispatch(Slot& slot);
+  void mark_degraded(Slot& slot);
   void read_remotely(Slot& slot);
   void submit_disk(Slot& slot, IoKind kind);
   void send(Slot& slot, IoKind kind);
@@ -192,8 +193,10 @@ class Primary final : public port::RequestSink,
   void resync_drained() override;
   void resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) override;
   bool run_barrier();
+  void run_last_barrier();
   void barrier_done(int local_error, int remote_error);
-  void sync_flushed();
+  void local_flush_failed(int error);
+  void clean_map();
   void sync_incomplete();
   void mark_synced();
   void happened(Event event) { host_.happened(event); }
@@ -232,12 +235,15 @@ class Primary final : public port::RequestSink,
   bool sync_ending_ = false;   // the pass is over, its barrier is not
   bool sync_barrier_ = false;  // the running barrier began after the pass ended
   bool stopping_ = false;
-  bool local_discards_ = true;  // until the component says that it cannot
-  bool peer_discards_ = true;   // until the connected peer says that it cannot
-  int retry_ticks_ = 0;
+  bool last_barrier_due_ = false;  // once nothing is on its way any more
+  bool synced_ = false;            // since link_up() everything was copied and flushed
+  bool local_discards_ = true;     // until the component says that it cannot
+  bool peer_discards_ = true;      // until the connected peer says that it cannot
+  int retry_ticks_ = 0;            // until an incomplete resync is tried again
+  int metadata_retry_ticks_ = 0;   // until a failed commit is tried again; 0: none failed
   std::uint64_t sync_copied_ = 0;
   Counters peer_;
-  std::size_t degraded_writes_ = 0;  // dispatched without a peer, not settled yet
+  std::size_t degraded_writes_ = 0;  // under way without a peer
   std::size_t local_queue_ = 0;
   IoStatistics io_;
 };

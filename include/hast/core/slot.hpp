@@ -27,7 +27,7 @@ struct Slot : port::IoRequest, ListNode<Slot> {
   bool holds_lock = false;     // range lock
   bool holds_extents = false;  // begin_write() was called, end_write() not yet
   bool stale = false;          // local copy of the range is older than the peer's
-  bool degraded = false;       // dispatched without a peer
+  bool degraded = false;       // dispatched without a peer, or it was lost since
   bool flushing = false;       // a FUA write whose data are written and now get flushed
   bool kept_locally = false;   // a discard this component cannot do: its bytes are still there
   bool kept_by_peer = false;   // a discard the peer cannot do
