@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Compares a replicated pair with `nbdkit file` on the same disk in the same run:
+#
+#   bench/bench.sh BUILD_DIR [--rounds N] [--quick] [--modes fullsync,memsync,async] [--dir DIR]
+#                            [--seconds S] [--size MIB] [--output FILE.md]
+#
+# --dir names folders for the disks, comma separated (default: /dev/shm, and the folder of TMPDIR).
+set -euo pipefail
+[ -x /usr/bin/python3 ] && PY=/usr/bin/python3 || PY=python3
+exec "$PY" "$(dirname "$0")/bench.py" "$@"

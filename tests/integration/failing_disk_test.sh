@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The local component of the primary fails, first reads, then everything: the peer stands in, the
+# client's device stays, every answer is right. INV-11, INV-12.
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && command -v nbdfuse nbdkit fusermount3 > /dev/null || skip "needs nbdkit, nbdfuse and FUSE"
+SIZE=64M
+
+# a's component: a file that FUSE serves from a disk which fails as long as a trigger file exists.
+truncate -s "$SIZE" "$DIR/real"
+mkdir "$DIR/fuse"
+nbdkit -f -U "$DIR/real.sock" -P "$DIR/nbdkit.pid" --filter=error file "$DIR/real" \
+  error-pread=EIO error-pread-rate=100% error-pread-file="$DIR/fail-reads" \
+  error-pwrite=EIO error-pwrite-rate=100% error-pwrite-file="$DIR/fail-writes" &
+NBDKIT=$!
+PIDS+=("$NBDKIT")
+expect_soon test -s "$DIR/nbdkit.pid"
+nbdfuse -P "$DIR/fuse.pid" "$DIR/fuse/disk" "nbd+unix:///?socket=$DIR/real.sock" &
+PIDS+=("$!")
+on_exit fusermount3 -u -z "$DIR/fuse"
+until_true 5 test -s "$DIR/fuse.pid" || skip "nbdfuse does not work here"
+DISK_a=$DIR/fuse/disk
+
+connected_pair
+client a --ops 600 --depth 8
+verify a
+
+say "reads fail: answered by the peer"
+touch "$DIR/fail-reads"
+echo 3 > /proc/sys/vm/drop_caches 2> /dev/null || true
+verify a
+wait_for a role=primary status=complete "statistics.read_errors>0"
+rm "$DIR/fail-reads"
+verify a
+
+say "writes fail: the peer has them"
+touch "$DIR/fail-writes"
+client a --ops 600 --depth 8
+verify a
+wait_for a role=primary status=complete "statistics.write_errors>0"
+
+say "everything fails"
+touch "$DIR/fail-reads"
+client a --ops 300 --depth 8
+verify a
+alive a
+say "log: $(grep -m 1 -F 'local component' "$DIR/a.log")"
+[ "$(log_count a 'local component')" -lt 200 ] || fail "$(log_count a 'local component') lines in the log"
+
+say "the peer alone has everything"
+kill_node a
+role b primary
+verify b
+say ok

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Hooks get the original's arguments, argv[0] is the full path, and nothing of the daemon: no
+# descriptor but 0, 1, 2 on /dev/null, no blocked signals. A hook that hangs or fails stops nothing.
+. "$(dirname "$0")/lib.sh"
+HOOK=$DIR/hook
+cat > "$HOOK" << 'SH'
+#!/bin/bash
+base=${0%/*}
+fds=$(ls -l "/proc/$$/fd" | awk 'NR > 1 {print $(NF-2) "=" $NF}' | grep -v '^255=' | tr '\n' ' ')
+blocked=$(awk '/^SigBlk/ {print $2}' "/proc/$$/status")
+echo "$0 $*" >> "$base/hook.calls"
+echo "$fds| $blocked" >> "$base/hook.surroundings"
+[ "$1" = syncdone ] && exit 3
+[ "$1" = connect ] && exec sleep 30
+exit 0
+SH
+chmod +x "$HOOK"
+CALLS=$DIR/hook.calls
+
+called() { grep -qxF -- "$HOOK $*" "$CALLS"; }
+
+connected_pair
+expect_soon called role r0 init primary
+expect_soon called role r0 init secondary
+expect_soon called connect r0
+kill_node b
+wait_for a status=degraded
+expect_soon called disconnect r0
+client a --ops 100
+: > "$CALLS"
+start b
+role b secondary
+in_sync
+expect_soon called syncstart r0
+expect_soon called syncdone r0
+expect_soon called connect r0
+role a init
+expect_soon called role r0 primary init
+role a primary
+client a --ops 100
+
+say "descriptors and signals of the hooks"
+sort -u "$DIR/hook.surroundings"
+while read -r line; do
+  fds=${line%%|*} blocked=${line##*| }
+  for fd in $fds; do
+    case $fd in
+      0=/dev/null | 1=/dev/null | 2=/dev/null) ;;
+      3=/proc/* | *hook | *.calls | *.surroundings) ;; # of the shell itself
+      *) fail "a hook has the descriptor $fd" ;;
+    esac
+  done
+  [ $((16#$blocked)) = 0 ] || fail "signals are blocked in hooks: $blocked"
+done < "$DIR/hook.surroundings"
+expect_soon in_log a "hook" # that syncdone failed is said
+grep -q . "$CALLS"
+
+say "the role is set again although it is in force: no hook"
+: > "$CALLS"
+role a primary
+role b init
+expect_soon called role r0 secondary init
+called role r0 primary primary && fail "a hook for no change"
+alive a
+stop_node a # does not wait for the sleeping hooks
+say ok

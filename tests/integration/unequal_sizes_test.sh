@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The nodes disagree about the size of the data or of the extents: they refuse to connect, the
+# primary says which has how much, and what to do. With equal numbers they connect.
+. "$(dirname "$0")/lib.sh"
+write_config
+truncate -s 64M "$DISK_a"
+truncate -s 80M "$DISK_b"
+ctl a create r0
+ctl b create r0
+start a
+start b
+role b secondary
+role a primary
+wait_for a status=degraded "reason~disagree"
+reason=$(field a reason)
+say "$reason"
+case $reason in *"hastctl create"*"--layout original"*) ;; *) fail "the reason does not help" ;; esac
+case $reason in *66060288*82837504* | *66060288*81788928* | *data*) ;; *) fail "no sizes in it" ;; esac
+client a --ops 50 > /dev/null # served all the same
+
+say "-m makes them equal; the extents still differ"
+role b init
+ctl b create -m 64M -e 1M r0
+role b secondary
+wait_for a status=degraded "reason~extents of"
+role b init
+ctl b create -m 64M r0
+role b secondary
+in_sync
+verify a
+say ok
