@@ -1,5 +1,6 @@
 #include "hast/base/nv.hpp"
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <string>
@@ -10,7 +11,6 @@
 namespace hast {
 namespace {
 
-constexpr std::uint8_t kHostOrderFlag = 0x80;
 constexpr std::uint64_t kUnit = 8;  // names and data are padded to multiples of this
 constexpr std::size_t kMaxNameLength = 254;
 
@@ -37,9 +37,10 @@ bool is_valid_data(NvType type, ConstByteSpan data) {
 }
 
 /// Takes `size` bytes and their padding, returns them without it. `size` comes from the peer: 64
-/// bits are needed to round it up, 32 wrap to zero (INV-9).
+/// bits are needed to round it up, 32 wrap to zero, a 32-bit host's size_t included (INV-9).
 ConstByteSpan take_padded(ByteReader& in, std::uint64_t size) {
-  const ConstByteSpan padded = in.take(round_up(size, kUnit));
+  const std::uint64_t whole = std::min<std::uint64_t>(round_up(size, kUnit), SIZE_MAX);
+  const ConstByteSpan padded = in.take(static_cast<std::size_t>(whole));
   return in.failed() ? ConstByteSpan{} : padded.first(size);
 }
 
@@ -52,8 +53,7 @@ Result<NvElement> read_element(ByteReader& in) {
   const ConstByteSpan name = take_padded(in, name_size);
   const ConstByteSpan data = take_padded(in, data_size);
   if (in.failed()) return Errc::truncated;
-  // Only memory holds host order; nothing legal sends the flag, so nothing here reads it.
-  if ((type & kHostOrderFlag) != 0) return malformed("element in host byte order");
+  // A type flagged as host order (0x80) is none either: only an original's memory holds those.
   if (type == 0 || type > static_cast<std::uint8_t>(NvType::string))
     return malformed("element of an unknown type");
   if (name.size() < 2 || !is_terminated_text(name)) return malformed("element name");

@@ -197,6 +197,8 @@ TEST_CASE("data must fill its destination exactly") {  // INV-8, INV-9
   PayloadInfo info;
   info.size_bytes = 4096;
   CHECK(error_of(decode_payload(info, Bytes(4095), into)) == Errc::malformed);
+  info.size_bytes = 4095;
+  CHECK(error_of(decode_payload(info, Bytes(4096), into)) == Errc::malformed);
 }
 
 TEST_CASE("plain data may already be where it belongs") {
