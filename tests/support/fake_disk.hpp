@@ -107,6 +107,8 @@ class FakeDisk final : public port::Disk {
   void fail(const DiskFault& fault) { faults_.push_back(fault); }
   void heal() { faults_.clear(); }
   void cut() { cut_ = true; }
+  /// What is written is durable at once, and a flush is not supported.
+  void without_cache() { without_cache_ = true; }
 
   // Looking on.
   void watch(std::function<void(const port::DiskOp&)> watcher) { watcher_ = std::move(watcher); }
@@ -168,6 +170,14 @@ class FakeDisk final : public port::Disk {
         media_.write(op.offset_bytes, {op.data, std::min(fault->torn_bytes, op.length_bytes)});
       return fault->error;
     }
+    if (without_cache_ && op.kind == IoKind::flush) return EOPNOTSUPP;
+    apply(held);
+    if (without_cache_) media_.flush(media_.flush_point());
+    return 0;
+  }
+
+  void apply(const Held& held) {
+    port::DiskOp& op = *held.op;
     switch (op.kind) {
       case IoKind::read:
         std::memcpy(op.data, media_.newest(op.offset_bytes, op.length_bytes).data(),
@@ -184,7 +194,6 @@ class FakeDisk final : public port::Disk {
         media_.flush(held.flush_point);
         break;
     }
-    return 0;
   }
 
   DiskMedia& media_;
@@ -195,6 +204,7 @@ class FakeDisk final : public port::Disk {
   std::uint64_t submitted_ = 0;
   std::uint64_t racing_writes_ = 0;
   bool cut_ = false;
+  bool without_cache_ = false;
 };
 
 }  // namespace hast::test
