@@ -41,6 +41,7 @@ Sinks open_sinks(LogOptions::Target target) {
 
 std::mutex sinks_mutex;
 std::atomic<int> debug_level{0};
+LogTap log_tap;
 
 // Constructed at first use, so that a line before open_log() has somewhere to go.
 Sinks& sinks() {
@@ -110,7 +111,10 @@ bool log_enabled(LogLevel level) {
   return true;
 }
 
+void tap_log(LogTap tap) { log_tap = std::move(tap); }
+
 void Log::write(LogLevel level, std::string_view text) const {
+  if (log_tap) return log_tap(level, prefix_ + std::string(text));
   std::unique_lock lock(sinks_mutex);
   const Logger logger = severe(level) ? sinks().severe : sinks().plain;
   const bool terminal = sinks().target == LogOptions::Target::terminal;

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,11 @@ struct LogOptions {
 /// Replaces the sink; call again after daemonising. Before the first call: terminal, level 0.
 void open_log(const LogOptions& options);
 bool log_enabled(LogLevel level);
+
+/// Lines go to `tap` instead of the sink, prefix and text as they were given; an empty tap ends it.
+/// For tests and simulations, which judge what was said. One thread.
+using LogTap = std::function<void(LogLevel level, std::string_view line)>;
+void tap_log(LogTap tap);
 
 class Log {
  public:
