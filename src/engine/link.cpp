@@ -13,8 +13,7 @@ constexpr port::Duration kFirstDelay = 500ms;
 constexpr port::Duration kLastDelay = 5s;      // INV-13: a healed network is found within seconds
 constexpr port::Duration kRefusedDelay = 10s;  // nothing but an operator can change it
 constexpr port::Duration kWatchInterval = 500ms;
-constexpr port::Duration kKeepaliveInterval = 10s;  // wire-protocol §6.2
-constexpr port::Duration kRepeatLog = 10min;
+constexpr port::Duration kKeepaliveInterval = 10s;                      // wire-protocol §6.2
 constexpr std::string_view kSplitBrainText = "Split-brain condition!";  // wire-protocol §5.3
 
 bool needs_operator(Errc code) {
@@ -61,10 +60,8 @@ void Link::start() {
 
 Awaitable<void> Link::stop() {
   stopping_ = true;
-  dialer_->cancel();
   back_off_timer_->cancel();
   watch_timer_->cancel();
-  identity_.notify();
   close();
   co_await tasks_.join();
 }
@@ -75,10 +72,20 @@ void Link::drop(Error why) {
   close();
 }
 
+void Link::abandon(Error why) {
+  if (connected_ || closed_) return;
+  reason_ = std::move(why);
+  close();
+}
+
+/// Ends every wait of the present connection or attempt. Whatever was about to be waited for next
+/// looks at closed_ first.
 void Link::close() {
   closed_ = true;
+  dialer_->cancel();
   if (connection_.requests) connection_.requests->close();
   if (connection_.replies) connection_.replies->close();
+  identity_.notify();
   outgoing_.notify();
 }
 
@@ -86,8 +93,10 @@ void Link::set_settings(const ResourceSettings& settings) {
   const bool moved = settings.remote != settings_.remote || settings.source != settings_.source;
   settings_ = settings;
   if (!moved) return;
-  drop(Error{Errc::cancelled, 0, "the configured address changed"});
-  dialer_->cancel();
+  const Error moved_away{Errc::cancelled, 0, "the configured address changed"};
+  drop(moved_away);
+  abandon(moved_away);
+  delay_ = kFirstDelay;
   back_off_timer_->cancel();
 }
 
@@ -131,11 +140,8 @@ void Link::failed(const Error& error) {
   const bool is_split = reason_->code == Errc::split_brain;
   if (is_split && !split_brain_) observer_.link_split_brain();
   split_brain_ = is_split;
+  if (!complaints_.passes(trouble_, ports_.clock.now())) return;
   const std::string peer = settings_.remote ? to_string(*settings_.remote) : "none";
-  const port::TimePoint now = ports_.clock.now();
-  if (trouble_ == logged_trouble_ && now - logged_at_ < kRepeatLog) return;
-  logged_trouble_ = trouble_;
-  logged_at_ = now;
   if (needs_operator(reason_->code)) {
     log_.error("No connection to {}: {}", peer, trouble_);
   } else {
@@ -151,6 +157,7 @@ Awaitable<Result<void>> Link::connect() {
   const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(settings_.timeout);
   Result<std::unique_ptr<port::Stream>> first = co_await dialer_->dial(remote, source, timeout);
   if (!first) co_return std::move(first).error();
+  if (closed_) co_return Errc::cancelled;
   connection_.requests = std::move(first).value();
   handshake_deadline_ = ports_.clock.now() + settings_.timeout;
 
@@ -158,15 +165,17 @@ Awaitable<Result<void>> Link::connect() {
   Result<wire::FirstReply> hello = co_await first_step(&reader);
   if (!hello) co_return std::move(hello).error();
   connection_.version = last_version_ = hello->version;
+  if (closed_) co_return Errc::cancelled;
 
   Result<std::unique_ptr<port::Stream>> second = co_await dialer_->dial(remote, source, timeout);
   if (!second) co_return std::move(second).error();
-  if (stopping_ || closed_) co_return Errc::cancelled;
+  if (closed_) co_return Errc::cancelled;
   connection_.replies = std::move(second).value();
 
   // The resource id is told only once it is durable: a peer would remember it for ever.
   primary_.prepare_identity();
-  while (!primary_.identity_durable() && !stopping_ && !closed_) co_await identity_.wait();
+  while (!primary_.identity_durable() && !closed_) co_await identity_.wait();
+  if (closed_) co_return Errc::cancelled;
   handshake_deadline_ = ports_.clock.now() + settings_.timeout;
   co_return co_await second_step(&reader, *hello);
 }
@@ -228,7 +237,7 @@ Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply 
     if (!got) co_return std::move(got).error();
     answer->map = map;
   }
-  if (stopping_ || closed_) co_return Errc::cancelled;
+  if (closed_) co_return Errc::cancelled;
   co_return primary_.link_up(*answer, facts);
 }
 
@@ -269,7 +278,7 @@ Awaitable<void> Link::serve() {
   connected_ = true;
   split_brain_ = false;
   trouble_.clear();
-  logged_trouble_.clear();
+  complaints_.forget();
   delay_ = kFirstDelay;
   last_reply_ = last_sent_ = ports_.clock.now();
   log_.info("Connected to {} (protocol version {}).", connection_.requests->peer(),
@@ -283,8 +292,7 @@ Awaitable<void> Link::serve() {
   primary_.link_down();
   if (!reason_) reason_ = Error{Errc::connection_closed};
   if (!stopping_) {
-    trouble_ = logged_trouble_ = reason_->message();
-    logged_at_ = ports_.clock.now();
+    trouble_ = reason_->message();
     log_.warning("Connection to {} lost: {}", connection_.requests->peer(), trouble_);
   }
   observer_.link_disconnected();
@@ -389,11 +397,8 @@ Awaitable<void> Link::watch() {
 void Link::check_deadlines() {
   const port::TimePoint now = ports_.clock.now();
   if (!connected_) {
-    if (handshake_deadline_ && now > *handshake_deadline_ && !closed_) {
-      reason_ = Error{Errc::timed_out, 0, "the peer did not finish the handshake"};
-      close();
-      identity_.notify();
-    }
+    if (handshake_deadline_ && now > *handshake_deadline_)
+      abandon(Error{Errc::timed_out, 0, "the peer did not finish the handshake"});
     return;
   }
   if (primary_.outbox().outstanding() == 0) {

@@ -303,6 +303,9 @@ void Resource::defer_delivery() {
 }
 
 void Resource::happened(const core::Event& event) {
+  using Kind = core::Event::Kind;
+  if (event.kind == Kind::sync_done || event.kind == Kind::in_sync) synced_ = true;
+  if (event.kind == Kind::sync_started) synced_ = false;
   const EventText text = describe(event);
   switch (text.level) {
     case LogLevel::error:
@@ -318,8 +321,15 @@ void Resource::happened(const core::Event& event) {
   if (!text.hook.empty()) run_hook({std::string(text.hook), settings_.name});
 }
 
-void Resource::link_connected() { run_hook({"connect", settings_.name}); }
-void Resource::link_disconnected() { run_hook({"disconnect", settings_.name}); }
+void Resource::link_connected() {
+  synced_ = false;
+  run_hook({"connect", settings_.name});
+}
+
+void Resource::link_disconnected() {
+  synced_ = false;
+  run_hook({"disconnect", settings_.name});
+}
 
 void Resource::link_split_brain() {
   log_.error(
@@ -343,6 +353,7 @@ ResourceStatus Resource::status() const {
   if (primary_) {
     status.working = true;
     status.connected = link_ && link_->connected();
+    status.synced = status.connected && synced_;
     status.split_brain = link_ && link_->split_brain();
     status.trouble = link_ ? link_->trouble() : "";
     if (!status.connected && status.trouble.empty()) status.trouble = "connecting to the peer";

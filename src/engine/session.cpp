@@ -107,8 +107,9 @@ Awaitable<void> Session::run() {
     if (ready) {
       co_await serve();
     } else if (!stopping_) {
-      const Error& error = reason_ ? *reason_ : ready.error();
-      log_.warning("Handshake with {} failed: {}", requests_->peer(), error.message());
+      const std::string why = (reason_ ? *reason_ : ready.error()).message();
+      if (complaints_.passes(why, ports_.clock.now()))
+        log_.warning("Handshake with {} failed: {}", requests_->peer(), why);
     }
     deadline_.reset();
     token_valid_ = false;
@@ -203,6 +204,7 @@ Awaitable<Result<void>> Session::send_answer(wire::SecondReply reply, std::vecto
 
 Awaitable<void> Session::serve() {
   connected_ = true;
+  complaints_.forget();
   deadline_ = ports_.clock.now() + kSilence;
   secondary_.session_started();
   log_.info("Primary {} connected (protocol version {}).", requests_->peer(), version_);

@@ -13,6 +13,7 @@
 #include "hast/engine/frame_reader.hpp"
 #include "hast/engine/frame_writer.hpp"
 #include "hast/engine/ports.hpp"
+#include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/settings.hpp"
 #include "hast/engine/task_group.hpp"
 #include "hast/wire/handshake.hpp"
@@ -73,6 +74,8 @@ class Link {
   void check_deadlines();
   Awaitable<void> back_off();
   void close();
+  /// Ends an attempt to connect, wherever it waits.
+  void abandon(Error why);
   void failed(const Error& error);
   wire::PayloadOptions payload_options() const {
     return {settings_.checksum, settings_.compression};
@@ -104,8 +107,7 @@ class Link {
   port::Duration delay_{};
   std::optional<Error> reason_;  // why the present connection ends
   std::string trouble_;
-  std::string logged_trouble_;
-  port::TimePoint logged_at_{};
+  RepeatFilter complaints_;
 };
 
 }  // namespace hast::engine

@@ -22,6 +22,7 @@ struct ResourceStatus {
   Role role = Role::init;
   bool working = false;  // primary, or secondary with a connected primary: "complete"/"degraded"
   bool connected = false;
+  bool synced = false;  // primary: connected, and the resync that a connection begins with is over
   bool split_brain = false;
   std::string trouble;   // why not connected, one sentence
   std::string frontend;  // where clients find it
@@ -114,6 +115,7 @@ class Resource final : private core::PrimaryHost,
   TaskGroup tasks_;
   std::unique_ptr<port::Timer> tick_timer_;
   bool ticking_ = false;
+  bool synced_ = false;
   Wakeup frontend_stopped_;
   std::size_t deliveries_ = 0;  // posted calls of deliver() that did not run yet
 };

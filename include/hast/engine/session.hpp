@@ -13,6 +13,7 @@
 #include "hast/engine/frame_reader.hpp"
 #include "hast/engine/frame_writer.hpp"
 #include "hast/engine/ports.hpp"
+#include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/settings.hpp"
 #include "hast/engine/task_group.hpp"
 #include "hast/wire/handshake.hpp"
@@ -110,6 +111,7 @@ class Session {
   std::optional<port::TimePoint> deadline_;  // of the handshake, or of the next request
   std::optional<port::TimePoint> sending_since_;
   std::optional<Error> reason_;
+  RepeatFilter complaints_;
 };
 
 }  // namespace hast::engine
