@@ -122,9 +122,10 @@ Node::MemberPtr Node::find(std::string_view name) const {
   return found == members_.end() ? nullptr : found->second;
 }
 
-engine::Resource* Node::find_resource(std::string_view name) {
+std::shared_ptr<engine::Resource> Node::find_resource(std::string_view name) {
   const MemberPtr member = find(name);
-  return member ? member->resource.get() : nullptr;
+  if (!member) return nullptr;
+  return {member, member->resource.get()};
 }
 
 std::vector<Address> Node::peer_addresses() {

@@ -1,5 +1,7 @@
 #include "hast/engine/acceptor.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
@@ -13,10 +15,12 @@ using namespace std::chrono_literals;
 
 constexpr port::Duration kFirstMessageTime = 20s;  // wire-protocol §4
 constexpr port::Duration kWatchInterval = 1s;
+constexpr port::Duration kAcceptPause = 200ms;
 
 }  // namespace
 
-Acceptor::Acceptor(Executor executor, port::Net& net, port::Clock& clock, ResourceDirectory& directory)
+Acceptor::Acceptor(Executor executor, port::Net& net, port::Clock& clock,
+                   ResourceDirectory& directory)
     : executor_(executor),
       net_(net),
       clock_(clock),
@@ -29,7 +33,7 @@ Acceptor::~Acceptor() { HAST_ASSERT(visitors_.empty()); }
 Result<void> Acceptor::listen(const Address& address) {
   Result<std::unique_ptr<port::Listener>> listener = net_.listen(address, executor_);
   if (!listener) return std::move(listener).error();
-  doors_.push_back(Door{address, std::move(listener).value()});
+  doors_.push_back(Door{address, std::move(listener).value(), clock_.make_timer(executor_)});
   tasks_.spawn(accept(&doors_.back()));
   if (!watching_) {
     watching_ = true;
@@ -41,9 +45,14 @@ Result<void> Acceptor::listen(const Address& address) {
 void Acceptor::unlisten(const Address& address) {
   for (Door& door : doors_) {
     if (door.address != address || door.closed) continue;
-    door.closed = true;
-    door.listener->close();
+    close(door);
   }
+}
+
+void Acceptor::close(Door& door) {
+  door.closed = true;
+  door.listener->close();
+  door.pause->cancel();
 }
 
 std::vector<Address> Acceptor::listening() const {
@@ -56,10 +65,7 @@ std::vector<Address> Acceptor::listening() const {
 
 Awaitable<void> Acceptor::stop() {
   stopping_ = true;
-  for (Door& door : doors_) {
-    door.closed = true;
-    door.listener->close();
-  }
+  for (Door& door : doors_) close(door);
   for (Visitor& visitor : visitors_) {
     if (visitor.stream) visitor.stream->close();
   }
@@ -73,13 +79,19 @@ Awaitable<void> Acceptor::accept(Door* door) {
     Result<std::unique_ptr<port::Stream>> stream = co_await door->listener->accept();
     if (!stream) {
       if (door->closed) break;
-      log_.error("Cannot accept connections on {}: {}", door->listener->local(),
-                 stream.error().message());
+      const std::string why = stream.error().message();
+      if (complaints_.passes(why, clock_.now()))
+        log_.error("Cannot accept connections on {}: {}", door->listener->local(), why);
+      // Out of descriptors or memory, as a rule: trying again at once would only burn the
+      // processor.
+      co_await door->pause->wait_for(kAcceptPause);
       continue;
     }
     if (visitors_.size() >= kMaxPending) {
-      log_.warning("Connection from {} refused: {} connections have not identified themselves yet.",
-                   (*stream)->peer(), visitors_.size());
+      if (complaints_.passes("crowd", clock_.now()))
+        log_.warning(
+            "Connection from {} refused: {} connections have not identified themselves yet.",
+            (*stream)->peer(), visitors_.size());
       continue;
     }
     Visitor visitor;
@@ -92,12 +104,14 @@ Awaitable<void> Acceptor::accept(Door* door) {
 }
 
 Awaitable<void> Acceptor::serve(VisitorPlace place) {
-  const std::string peer = place->stream->peer();
+  const std::string peer = place->stream->peer_host();
   Result<void> done = co_await receive(place);
   if (!done && !stopping_) {
     const bool expired = place->expired;
-    log_.warning("Connection from {} closed: {}", peer,
-                 expired ? "it said nothing for 20 seconds." : done.error().message());
+    const std::string line =
+        fmt::format("Connection from {} closed: {}", peer.empty() ? "a UNIX socket" : peer,
+                    expired ? "it said nothing for 20 seconds." : done.error().message());
+    if (complaints_.passes(line, clock_.now())) log_.warning("{}", line);
   }
   visitors_.erase(place);
 }
@@ -128,7 +142,7 @@ Awaitable<Result<void>> Acceptor::hand_over(VisitorPlace place, Frame frame) {
     first_hello = *hello;
     name = first_hello.resource;
   }
-  Resource* resource = directory_.find_resource(name);
+  std::shared_ptr<Resource> resource = directory_.find_resource(name);
   if (resource == nullptr) {
     wire::Refusal refusal{"Resource not configured.", false};
     (void)co_await refuse(place->stream.get(), std::move(refusal));

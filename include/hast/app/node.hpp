@@ -52,7 +52,7 @@ class Node final : private engine::ResourceDirectory {
   };
   using MemberPtr = std::shared_ptr<Member>;
 
-  engine::Resource* find_resource(std::string_view name) override;
+  std::shared_ptr<engine::Resource> find_resource(std::string_view name) override;
   std::vector<Address> peer_addresses() override;
   engine::Executor make_executor();
   engine::Ports ports(Member& member) const;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hast/base/log.hpp"
+#include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/resource.hpp"
 #include "hast/engine/task_group.hpp"
 
@@ -17,7 +18,8 @@ namespace hast::engine {
 /// The resources there are, looked up by the name a peer gives. On the main executor.
 class ResourceDirectory {
  public:
-  virtual Resource* find_resource(std::string_view name) = 0;
+  /// Shared: a reload may drop the resource while a connection is on its way to it.
+  virtual std::shared_ptr<Resource> find_resource(std::string_view name) = 0;
   /// Every configured peer address, resource by resource.
   virtual std::vector<Address> peer_addresses() = 0;
 
@@ -43,6 +45,7 @@ class Acceptor {
   struct Door {
     Address address;
     std::unique_ptr<port::Listener> listener;
+    std::unique_ptr<port::Timer> pause;  // after a failed accept
     bool closed = false;
     bool ended = false;  // its coroutine has
   };
@@ -54,6 +57,7 @@ class Acceptor {
   };
   using VisitorPlace = std::list<Visitor>::iterator;
 
+  static void close(Door& door);
   Awaitable<void> accept(Door* door);
   Awaitable<void> serve(VisitorPlace place);
   Awaitable<Result<void>> receive(VisitorPlace place);
@@ -71,6 +75,7 @@ class Acceptor {
   std::unique_ptr<port::Timer> watch_timer_;
   std::list<Door> doors_;
   std::list<Visitor> visitors_;
+  RepeatFilter complaints_;
   bool stopping_ = false;
   bool watching_ = false;
 };
