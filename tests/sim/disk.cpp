@@ -1,0 +1,188 @@
+#include "disk.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <cstring>
+
+namespace hast::sim {
+
+namespace {
+
+bool changes(IoKind kind) { return kind != IoKind::read && kind != IoKind::flush; }
+
+}  // namespace
+
+SimDisk::SimDisk(SimDiskOpener& opener, Drive& drive, SeededRandom random, std::string name)
+    : opener_(opener),
+      drive_(drive),
+      world_(opener.world_),
+      random_(random),
+      name_(std::move(name)) {
+  opener_.disks_.push_back(*this);
+  drive_.opened = true;
+}
+
+SimDisk::~SimDisk() {
+  HAST_ASSERT(pending_.empty());
+  opener_.disks_.erase(*this);
+  if (!cut_) drive_.opened = false;
+}
+
+port::DiskGeometry SimDisk::geometry() const {
+  return {drive_.media.size_bytes(), drive_.media.sector_bytes()};
+}
+
+void SimDisk::submit(port::DiskOp& op) {
+  HAST_ASSERT(op.completed != nullptr);
+  HAST_ASSERT(op.kind == IoKind::flush || op.length_bytes > 0);
+  HAST_ASSERT(range_within(op.offset_bytes, op.length_bytes, drive_.media.size_bytes()));
+  HAST_ASSERT(op.offset_bytes % drive_.media.sector_bytes() == 0 &&
+              op.length_bytes % drive_.media.sector_bytes() == 0);
+  Pending pending;
+  pending.op = &op;
+  pending.flush_point = drive_.media.flush_point();
+  if (cut_) return end(pending, EIO);
+  ++drive_.operations;
+  world_.trace.note(to_string(op.kind), name_, op.offset_bytes, op.length_bytes);
+  pending_.push_back(pending);
+  if (drive_.submitted) drive_.submitted(op);
+}
+
+void SimDisk::kick() {
+  for (Pending& pending : pending_) {
+    if (pending.kicked) continue;
+    pending.kicked = true;
+    port::DiskOp* op = pending.op;
+    pending.key =
+        world_.clock.after(random_.between(drive_.options.min_latency, drive_.options.max_latency),
+                           [this, op] { complete(*op); });
+  }
+}
+
+void SimDisk::complete(port::DiskOp& op) {
+  const auto found = std::find_if(pending_.begin(), pending_.end(),
+                                  [&op](const Pending& pending) { return pending.op == &op; });
+  HAST_ASSERT(found != pending_.end());
+  if (drive_.held) {
+    found->due = true;
+    return;
+  }
+  const Pending done = *found;
+  pending_.erase(found);
+  op.error = execute(done);
+  op.completed(op);
+}
+
+void SimDisk::release_held() {
+  std::vector<port::DiskOp*> due;
+  for (const Pending& pending : pending_) {
+    if (pending.due) due.push_back(pending.op);
+  }
+  for (port::DiskOp* op : due) complete(*op);
+}
+
+const DiskFault* SimDisk::fault_for(const port::DiskOp& op) {
+  for (DiskFault& fault : drive_.faults) {
+    if (fault.kind && *fault.kind != op.kind) continue;
+    const bool elsewhere =
+        op.kind != IoKind::flush &&
+        (op.offset_bytes >= fault.end || op.offset_bytes + op.length_bytes <= fault.begin);
+    if (elsewhere || fault.times == 0) continue;
+    if (fault.skip > 0) {
+      --fault.skip;
+      continue;
+    }
+    if (fault.times != DiskFault::kForever) --fault.times;
+    return &fault;
+  }
+  return nullptr;
+}
+
+int SimDisk::execute(const Pending& pending) {
+  port::DiskOp& op = *pending.op;
+  if (const DiskFault* fault = fault_for(op)) return fault->error;
+  switch (op.kind) {
+    case IoKind::read:
+      std::memcpy(op.data, drive_.media.newest(op.offset_bytes, op.length_bytes).data(),
+                  op.length_bytes);
+      break;
+    case IoKind::write:
+      drive_.media.write(op.offset_bytes, {op.data, op.length_bytes});
+      break;
+    case IoKind::discard:
+    case IoKind::write_zeroes:
+      drive_.media.zero(op.offset_bytes, op.length_bytes);
+      break;
+    case IoKind::flush:
+      drive_.media.flush(pending.flush_point);
+      break;
+  }
+  return 0;
+}
+
+/// The process dies: the drive may have done this operation, or some of its sectors, or nothing.
+void SimDisk::leave_traces(const Pending& pending) {
+  const port::DiskOp& op = *pending.op;
+  const std::uint64_t outcome = random_.below(3);
+  if (outcome == 0 || op.kind == IoKind::read) return;
+  if (outcome == 1 || !changes(op.kind)) {
+    (void)execute(pending);
+    return;
+  }
+  const std::uint32_t sector = drive_.media.sector_bytes();
+  const std::vector<std::byte> zeros(sector);
+  for (std::uint64_t at = 0; at < op.length_bytes; at += sector) {
+    if (random_.chance(50)) continue;
+    drive_.media.write(op.offset_bytes + at, op.kind == IoKind::write
+                                                 ? ConstByteSpan(op.data + at, sector)
+                                                 : ConstByteSpan(zeros));
+  }
+}
+
+void SimDisk::end(const Pending& pending, int error) {
+  port::DiskOp* op = pending.op;
+  op->error = error;
+  boost::asio::post(world_.executor, [op] { op->completed(*op); });
+}
+
+void SimDisk::cut() {
+  cut_ = true;
+  drive_.opened = false;
+  const std::vector<Pending> lost = std::move(pending_);
+  pending_.clear();
+  for (const Pending& pending : lost) {
+    if (pending.kicked) world_.clock.cancel(pending.key);
+    leave_traces(pending);
+    end(pending, EIO);
+  }
+}
+
+// Opener ------------------------------------------------------------------------------------------
+
+SimDiskOpener::SimDiskOpener(DiskWorld world, SeededRandom random, std::string host)
+    : world_(world), random_(random), host_(std::move(host)) {}
+
+SimDiskOpener::~SimDiskOpener() { HAST_ASSERT(disks_.empty()); }
+
+Result<std::unique_ptr<port::Disk>> SimDiskOpener::open(const std::string& path) {
+  if (cut_) return Error{Errc::io_failed, EIO, path};
+  for (const auto& [name, drive] : drives_) {
+    if (name != path) continue;
+    if (drive->opened) return Error{Errc::component_busy, EBUSY, path};
+    return std::unique_ptr<port::Disk>(
+        std::make_unique<SimDisk>(*this, *drive, random_.fork(), host_ + path));
+  }
+  return Error{Errc::component_not_found, ENOENT, path};
+}
+
+void SimDiskOpener::cut() {
+  cut_ = true;
+  for (SimDisk& disk : disks_) disk.cut();
+}
+
+void SimDiskOpener::release_held() {
+  for (SimDisk& disk : disks_) disk.release_held();
+}
+
+}  // namespace hast::sim

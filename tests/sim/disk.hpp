@@ -1,0 +1,110 @@
+// The port::Disk of one simulated hastd: operations take virtual time, complete in any order, fail
+// where a test says so, and are kept back until kick(), as the port allows. The bytes live in
+// test::DiskMedia, which outlives processes.
+//
+// cut() is the instant the process dies: what was on its way reaches the media whole, in part
+// (sector by sector) or not at all; from then on nothing does, and every operation, old or new,
+// ends with EIO. Whether the media then also lose what no flush covered is the machine's business.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clock.hpp"
+#include "hast/port/net.hpp"
+#include "random.hpp"
+#include "support/fake_disk.hpp"
+#include "trace.hpp"
+
+namespace hast::sim {
+
+using test::DiskFault;
+using test::DiskMedia;
+
+struct DiskOptions {
+  port::Duration min_latency = std::chrono::microseconds(20);
+  port::Duration max_latency = std::chrono::microseconds(200);
+};
+
+/// The drive of a machine: its media and its moods. Outlives the processes that open it.
+struct Drive {
+  DiskMedia media;
+  DiskOptions options;
+  std::vector<DiskFault> faults;
+  bool held = false;                                   // operations hang, until release_held()
+  bool opened = false;                                 // exclusively, by the living process
+  std::uint64_t operations = 0;                        // submitted
+  std::function<void(const port::DiskOp&)> submitted;  // sees each operation before it starts
+};
+
+struct DiskWorld {
+  VirtualClock& clock;
+  Trace& trace;
+  port::Executor executor;
+};
+
+class SimDiskOpener;
+
+class SimDisk final : public port::Disk, public ListNode<SimDisk> {
+ public:
+  SimDisk(SimDiskOpener& opener, Drive& drive, SeededRandom random, std::string name);
+  ~SimDisk() override;
+
+  port::DiskGeometry geometry() const override;
+  void submit(port::DiskOp& op) override;
+  void kick() override;
+
+  void cut();
+  void release_held();
+  std::size_t under_way() const { return pending_.size(); }
+
+ private:
+  struct Pending {
+    port::DiskOp* op = nullptr;
+    DiskMedia::FlushPoint flush_point = 0;
+    bool kicked = false;
+    bool due = false;  // its time has come, but the drive is held
+    VirtualClock::Key key;
+  };
+
+  void complete(port::DiskOp& op);
+  void end(const Pending& pending, int error);
+  int execute(const Pending& pending);
+  void leave_traces(const Pending& pending);
+  const DiskFault* fault_for(const port::DiskOp& op);
+
+  SimDiskOpener& opener_;
+  Drive& drive_;
+  DiskWorld world_;
+  SeededRandom random_;
+  std::string name_;
+  std::vector<Pending> pending_;
+  bool cut_ = false;
+};
+
+/// Opens the drives of one machine for one process.
+class SimDiskOpener final : public port::DiskOpener {
+ public:
+  SimDiskOpener(DiskWorld world, SeededRandom random, std::string host);
+  ~SimDiskOpener() override;
+
+  void add(std::string path, Drive& drive) { drives_.emplace_back(std::move(path), &drive); }
+  Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;
+
+  void cut();
+  void release_held();
+
+ private:
+  friend class SimDisk;
+
+  DiskWorld world_;
+  SeededRandom random_;
+  std::string host_;
+  std::vector<std::pair<std::string, Drive*>> drives_;
+  IntrusiveList<SimDisk, SimDisk> disks_;
+  bool cut_ = false;
+};
+
+}  // namespace hast::sim

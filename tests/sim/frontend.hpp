@@ -1,0 +1,81 @@
+// A client's way in without a client's protocol: tests and workloads ask here, through the same
+// RequestSink a real front-end uses. Requests wait for a slot in the order they came. A client
+// whose daemon dies or whose volume is withdrawn never hears of its unfinished requests again:
+// their outcome is unknown, and `done` is called with kUnknown.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "hast/port/frontend.hpp"
+#include "hast/port/net.hpp"
+#include "trace.hpp"
+
+namespace hast::sim {
+
+/// No answer will come.
+inline constexpr int kUnknown = -1;
+
+struct ClientRequest {
+  IoKind kind = IoKind::read;
+  std::uint64_t offset_bytes = 0;
+  std::uint64_t length_bytes = 0;
+  bool fua = false;
+  std::vector<std::byte> data;  // of a write
+  /// errno or kUnknown; the bytes of a successful read.
+  std::function<void(int error, ConstByteSpan data)> done;
+};
+
+class SimFrontend final : public port::Frontend, private port::SlotWaiter {
+ public:
+  SimFrontend(port::Executor executor, Trace& trace, std::string host);
+  ~SimFrontend() override;
+
+  // What a client sees.
+  bool serving() const { return sink_ != nullptr && !dead_; }
+  const std::string& reason() const { return reason_; }
+  port::VolumeInfo volume() const { return sink_->volume(); }
+  /// Serving only.
+  void request(ClientRequest request);
+  std::size_t unanswered() const { return waiting_.size() + with_sink_.size(); }
+
+  /// The process died: whoever waits learns that no answer will come.
+  void kill();
+
+  // port::Frontend
+  Result<void> start() override;
+  Result<void> serve(port::RequestSink& sink) override;
+  void withdraw(std::string reason, std::function<void()> done) override;
+  void stop(std::function<void()> done) override;
+  std::string location() const override { return "sim://" + host_; }
+
+ private:
+  struct Taken {
+    SimFrontend* frontend = nullptr;
+    port::IoRequest* slot = nullptr;
+    ClientRequest request;
+  };
+
+  void pump();
+  void submit(port::IoRequest& slot, ClientRequest request);
+  void finished(Taken& taken);
+  void abandon_waiting();
+  void slot_freed() override;
+  void post(std::function<void()> action);
+
+  port::Executor executor_;
+  Trace& trace_;
+  std::string host_;
+  port::RequestSink* sink_ = nullptr;
+  port::RequestSink* leaving_ = nullptr;  // withdrawn, with requests still on their way
+  std::string reason_ = "not started";
+  std::deque<ClientRequest> waiting_;
+  std::vector<std::unique_ptr<Taken>> with_sink_;
+  std::function<void()> withdrawn_;
+  bool started_ = false;
+  bool dead_ = false;
+};
+
+}  // namespace hast::sim
