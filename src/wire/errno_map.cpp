@@ -12,8 +12,8 @@ struct Row {
   int freebsd;
 };
 
-// FreeBSD's numbers from its sys/errno.h, as the protocol carries them (wire-protocol §7); names
-// that a host lacks are left out. Compiled on FreeBSD the two columns are equal.
+// FreeBSD's numbers from its sys/errno.h, as the protocol carries them (docs/protocol.md, Errors);
+// names that a host lacks are left out. Compiled on FreeBSD the two columns are equal.
 constexpr std::array kRows = {
     Row{EPERM, 1},
     Row{ENOENT, 2},

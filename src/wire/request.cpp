@@ -27,7 +27,7 @@ Result<Command> decode_command(const NvReader& nv) {
 
 /// 0 would make replies ambiguous: the original answers 0 to requests it cannot read.
 Result<std::uint64_t> decode_seq(const NvReader& nv) {
-  const Result<std::uint64_t> seq = nv.u64("seq");
+  Result<std::uint64_t> seq = nv.u64("seq");
   if (seq && *seq == 0) return malformed("seq 0");
   return seq;
 }

@@ -1,5 +1,5 @@
 // Addresses as HAST writes them: tcp://host:port, tcp4://, tcp6://, unix://PATH, uds://PATH, a bare
-// path or host (wire-protocol §9). Parsing only: names are resolved by port/net.
+// path or host (docs/protocol.md, Addresses). Parsing only: names are resolved by port/net.
 #pragma once
 
 #include <cstdint>

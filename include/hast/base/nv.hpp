@@ -1,6 +1,6 @@
 // The name/value list: the encoding of every HAST message and of the metadata block
-// (docs/protocol.md, "nv list"; wire-protocol §1.2). It lives in base because both wire and ondisk
-// speak it and those two rooms never meet.
+// (docs/protocol.md, "nv list"). It lives in base because both wire and ondisk speak it and those
+// two rooms never meet.
 //
 // NvReader parses once, validates every element with 64-bit arithmetic and keeps views into the
 // caller's bytes: no allocation, no copy, at most kNvMaxElements elements. NvWriter appends to a
@@ -53,7 +53,7 @@ class NvReader {
   /// legal sends one. Errors: truncated, malformed, too_large.
   static Result<NvReader> parse(ConstByteSpan block);
 
-  /// First element of that name, whatever its type (wire-protocol §1.2: existence tests).
+  /// First element of that name, whatever its type (for fields whose existence counts).
   const NvElement* find(std::string_view name) const&;
   const NvElement* find(std::string_view name) const&& = delete;  // it points into the reader
   bool contains(std::string_view name) const { return find(name) != nullptr; }
@@ -75,6 +75,7 @@ class NvReader {
 
   NvReader(const NvReader& other) : count_(other.count_) { copy_elements(other); }
   NvReader& operator=(const NvReader& other) {
+    if (this == &other) return *this;
     count_ = other.count_;
     copy_elements(other);
     return *this;
@@ -90,7 +91,7 @@ class NvReader {
     ++count_;
   }
   void copy_elements(const NvReader& other) {
-    if (this != &other) std::memcpy(storage_, other.storage_, count_ * sizeof(NvElement));
+    std::memcpy(storage_, other.storage_, count_ * sizeof(NvElement));
   }
 
   alignas(NvElement) std::byte storage_[kNvMaxElements * sizeof(NvElement)];

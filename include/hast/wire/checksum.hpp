@@ -1,5 +1,5 @@
-// Checksums of a payload as transmitted (wire-protocol §2.3): crc32 by zlib, sha256 by OpenSSL.
-// They guard against damage, not against a forger: nothing here is keyed.
+// Checksums of a payload as transmitted (docs/protocol.md, Payload): crc32 by zlib, sha256 by
+// OpenSSL. They guard against damage, not against a forger: nothing here is keyed.
 #pragma once
 
 #include <array>

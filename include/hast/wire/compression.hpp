@@ -1,4 +1,4 @@
-// The two ways a block shrinks on the wire (wire-protocol §2.1, §2.2): a hole says "all zeros" in
+// The two ways a block shrinks on the wire (docs/protocol.md, Payload): a hole says "all zeros" in
 // four bytes, lzf is liblzf's stream behind the original length. Pure functions over caller's
 // buffers; decoders trust no length (INV-9).
 #pragma once

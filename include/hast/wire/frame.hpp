@@ -1,5 +1,6 @@
 // The frame around every message: 5 bytes of header, then an nv list, then, if the list says so, a
-// payload (wire-protocol §1.1). Bounds live here: nothing is allocated from a length a peer sent.
+// payload (docs/protocol.md, Header). Bounds live here: nothing is allocated from a length a peer
+// sent.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The messages that bind two connections into a session (wire-protocol §5). All plain values;
-// encode() writes a whole frame (header and nv list) and returns its length.
+// The messages that bind two connections into a session (docs/protocol.md, Handshake). All plain
+// values; encode() writes a whole frame (header and nv list) and returns its length.
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
 // The payload pipeline: compression, then checksum of the compressed bytes, then `size`
-// (wire-protocol §2). The receiver follows the fields of the message, never its own settings.
+// (docs/protocol.md, Payload). The receiver follows the fields of the message, never its own
+// settings.
 #pragma once
 
 #include <cstdint>

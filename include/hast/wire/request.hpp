@@ -1,5 +1,5 @@
 // Requests (primary to secondary) and replies (secondary to primary) of an established session
-// (wire-protocol §6, §7). Encoders allocate nothing; errors travel as FreeBSD errno values.
+// (docs/protocol.md). Encoders allocate nothing; errors travel as FreeBSD errno values.
 #pragma once
 
 #include <cstdint>

@@ -225,7 +225,7 @@ TEST_CASE("after an error text nothing follows") {
   CHECK(decode_second_reply(empty.nv())->errmsg == "(no reason given)");
 }
 
-TEST_CASE("the direction of a resync is 1 or 2 and nothing else") {  // weaknesses: aborts
+TEST_CASE("the direction of a resync is 1 or 2 and nothing else") {  // the original aborts
   for (const std::uint8_t source : {0, 3, 255}) {
     const List list(
         [&](NvWriter& out) { counters(out), out.u8("syncsrc", source), out.u32("mapsize", 0); });

@@ -155,7 +155,7 @@ TEST_CASE("an offset and a length are given with every range, and may be left ou
   CHECK(decode_request(*NvReader::parse(flush))->command == Command::flush);
 }
 
-TEST_CASE("a command must be there, of its type, and known") {  // weaknesses: unknown cmd aborts
+TEST_CASE("a command must be there, of its type, and known") {  // the original aborts
   CHECK(request_error([](NvWriter& out) { out.u64("seq", 1); }) == Errc::missing_field);
   CHECK(request_error([](NvWriter& out) { out.u32("cmd", 1); }) == Errc::wrong_type);
   for (const std::uint8_t command : {0, 6, 9, 255})
