@@ -110,7 +110,7 @@ Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Sett
   inherit(resource.local, {&keys.local, &given.local});
   if (resource.local.empty())
     return yaml::error_at(named.mark,
-                          fmt::format("Path to local component not configured for resource {}: add "
+                          fmt::format("Path to local component not configured for resource {}. Add "
                                       "`local` to the resource or to this node's entry",
                                       named.name));
   resource.remote = keys.remote->value.peer;

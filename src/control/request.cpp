@@ -11,14 +11,17 @@ constexpr std::size_t kMaxNames = 1024;
 
 Error bad_params(std::string what) { return {Errc::usage, 0, std::move(what)}; }
 
-Result<RequestId> decode_id(const json::object& object) {
-  const json::value* id = object.if_contains("id");
+Result<void> check_id(const json::value* id) {
   if (!id) return Error{Errc::wrong_type, 0, "no \"id\": notifications are not served"};
-  if (id->is_null()) return RequestId{};
-  if (const std::int64_t* number = id->if_int64()) return RequestId{*number};
-  if (const json::string* text = id->if_string(); text && text->size() <= kMaxIdBytes)
-    return RequestId{std::string(text->data(), text->size())};
+  const json::string* text = id->if_string();
+  if (id->is_null() || id->is_int64() || (text && text->size() <= kMaxIdBytes)) return {};
   return Error{Errc::wrong_type, 0, "\"id\" is neither a whole number, a short string nor null"};
+}
+
+RequestId id_from_json(const json::value& id) {
+  if (const std::int64_t* number = id.if_int64()) return *number;
+  if (const json::string* text = id.if_string()) return std::string(text->data(), text->size());
+  return {};
 }
 
 Result<Selection> decode_names(const json::array& items) {
@@ -120,9 +123,9 @@ struct MethodAndParams {
 Request decode_request(std::string_view line) {
   Result<json::object> object = parse_object(line, kMaxRequestBytes);
   if (!object) return {RequestId{}, std::move(object).error()};
-  Result<RequestId> id = decode_id(*object);
-  if (!id) return {RequestId{}, std::move(id).error()};
-  return {*std::move(id), decode_command(*object)};
+  const json::value* id = object->if_contains("id");
+  if (Result<void> ok = check_id(id); !ok) return {RequestId{}, std::move(ok).error()};
+  return {id_from_json(*id), decode_command(*object)};
 }
 
 std::string encode_request(const RequestId& id, const Command& command) {

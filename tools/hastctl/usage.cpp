@@ -1,0 +1,43 @@
+#include "hastctl/usage.hpp"
+
+#include <cstdio>
+
+namespace hastctl {
+namespace {
+
+constexpr const char* kUsageText =
+    "usage: hastctl create [-d] [-c config] [-e extentsize] [-k keepdirty]\n"
+    "\t\t[-m mediasize] name ...\n"
+    "       hastctl role [-d] [-c config] <init | primary | secondary> all | name ...\n"
+    "       hastctl list [-d] [-c config] [all | name ...]\n"
+    "       hastctl status [-d] [-c config] [all | name ...]\n"
+    "       hastctl dump [-d] [-c config] [all | name ...]\n";
+
+constexpr const char* kHelpText =
+    "\n"
+    "  -c config       the configuration file (default /etc/hast.yaml)\n"
+    "  -d              say more; twice: even more\n"
+    "  -e, -k, -m      sizes for create; a number with a suffix of k, m, g, t, p, e\n"
+    "  --node NAME     be this node of the configuration, whatever the host is called\n"
+    "  --layout WHICH  for create: extended (default), or original if the other node runs the\n"
+    "                  original HAST\n"
+    "  --json          for list and status: print JSON\n"
+    "  --timeout SECS  for role, list and status: how long to wait for hastd\n"
+    "  --help          this text\n"
+    "\n"
+    "hastctl(8) has an example for each task.\n";
+
+}  // namespace
+
+int usage() {
+  std::fputs(kUsageText, stderr);
+  return kUsage;
+}
+
+int help() {
+  std::fputs(kUsageText, stdout);
+  std::fputs(kHelpText, stdout);
+  return kOk;
+}
+
+}  // namespace hastctl

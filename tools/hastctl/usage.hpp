@@ -1,0 +1,28 @@
+// The usage text, byte for byte that of the original (config-and-cli §4), and exit statuses.
+#pragma once
+
+namespace hastctl {
+
+/// sysexits(3), and what the original gives them for (config-and-cli §4.1).
+enum Exit : int {
+  kOk = 0,
+  kUsage = 64,
+  kDataError = 65,         // unknown resource, sizes that break a rule
+  kNoInput = 66,           // the local component cannot be opened or inspected
+  kUnavailable = 69,       // nothing can be sent to or received from hastd
+  kSoftware = 70,          // hastd refused the whole request
+  kOsError = 71,           // no connection to hastd
+  kOsFile = 72,            // the configuration file cannot be opened
+  kIoError = 74,           // writing metadata or output failed
+  kTemporaryFailure = 75,  // out of memory
+  kConfig = 78,            // the configuration breaks a rule
+  kDumpFailed = 255,
+};
+
+/// Prints the usage on standard error; returns kUsage.
+int usage();
+
+/// --help: the usage and the options the original does not have, on standard output; returns kOk.
+int help();
+
+}  // namespace hastctl
