@@ -7,5 +7,5 @@ foreach(harness IN LISTS HAST_FUZZ_HARNESSES)
   hast_fuzz_program(fuzz_replay_${name} ${harness} ${CMAKE_CURRENT_LIST_DIR}/../support/fuzz_replay.cpp)
   add_test(NAME fuzz_${name}
            COMMAND fuzz_replay_${name} ${CMAKE_CURRENT_LIST_DIR}/corpus/${name})
-  set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+  set_tests_properties(fuzz_${name} PROPERTIES TIMEOUT 300 LABELS fuzz)
 endforeach()
