@@ -32,6 +32,7 @@ STEP=0
 step() { STEP=$((STEP + 1)); printf '\n%s%d. %s%s\n' "$BOLD" "$STEP" "$1" "$PLAIN"; }
 tell() { printf '   %s\n' "$*" | fold -s -w 96 | sed '2,$s/^/   /'; }
 run() { printf '   %s$ %s%s\n' "$DIM" "${*//$DIR\//}" "$PLAIN"; "$@" 2>&1 | sed 's/^/   | /'; }
+quote() { sed "s|$DIR/||g; s/^/   | /" "$1"; }
 good() { printf '   %s✓ %s%s\n' "$GREEN" "$*" "$PLAIN"; }
 die() {
   printf '   %s✗ %s%s\n' "$RED" "$*" "$PLAIN" >&2
@@ -43,17 +44,14 @@ die() {
 declare -a PIDS=()
 MOUNTED= LOOP= FUSE=
 
-detach_device() {  # in this order: file system, loop device, FUSE
-  [ -z "$MOUNTED" ] || { umount "$DIR/mnt" || umount -l "$DIR/mnt"; } 2> /dev/null
-  MOUNTED=
-  [ -z "$LOOP" ] || losetup -d "$LOOP" 2> /dev/null
-  LOOP=
+detach_device() {  # in this order: file system, loop device, FUSE; as much of them as there is
+  if [ -n "$MOUNTED" ]; then umount "$DIR/mnt" || umount -l "$DIR/mnt" || true; fi 2> /dev/null
+  if [ -n "$LOOP" ]; then losetup -d "$LOOP" || true; fi 2> /dev/null
   if [ -n "$FUSE" ]; then
-    fusermount3 -u "$DIR/fuse" 2> /dev/null || umount -l "$DIR/fuse" 2> /dev/null
-    wait "$FUSE" 2> /dev/null
-  fi
-  FUSE=
-  return 0
+    fusermount3 -u "$DIR/fuse" || umount -l "$DIR/fuse" || kill "$FUSE" || true
+    wait "$FUSE" || true # it may not like that its server died
+  fi 2> /dev/null
+  MOUNTED='' LOOP='' FUSE=''
 }
 
 leave() {
@@ -62,15 +60,16 @@ leave() {
   trap '' INT TERM HUP
   set +e
   [ -z "${WRITER:-}" ] || kill "$WRITER" 2> /dev/null
-  detach_device
-  for pid in "${PIDS[@]}"; do kill -9 "$pid" 2> /dev/null; done
-  wait 2> /dev/null
   if [ "$status" != 0 ]; then
     for node in a b; do
       [ -s "$DIR/$node.log" ] && { echo "--- the end of the log of node $node"; tail -n 15 "$DIR/$node.log"; } >&2
     done
     printf '\n%sThe demo failed (exit status %d).%s\n' "$RED" "$status" "$PLAIN" >&2
   fi
+  exec 2> /dev/null # bash reports each process it sees killed
+  detach_device
+  for pid in "${PIDS[@]}"; do kill -9 "$pid"; done
+  wait
   rm -rf "$DIR"
   exit "$status"
 }
@@ -226,7 +225,7 @@ kill_node b
 tell "kill -9 of b's hastd. A client writes on, stamping every sector with its operation's number:"
 "$PY" "$TOOLS/nbd_history.py" run "$(uri a)" --history "$DIR/history" --begin "$REGION" --ops 1200 --sizes 131072,4096 \
   --depth 16 --mix write=90,flush=5,zero=5 > "$DIR/out" || { cat "$DIR/out"; die "the client was let down"; }
-run cat "$DIR/out"
+quote "$DIR/out"
 if [ -n "$MOUNT" ]; then
   cp -r "$DIR/tree" "$DIR/mnt/copy-while-degraded"
   sync -f "$DIR/mnt"
@@ -277,7 +276,7 @@ status=0
 wait "$CLIENT" || status=$?
 [ $status = 3 ] || { cat "$DIR/out"; die "the client ended with status $status instead of losing its server"; }
 tell "kill -9 of a's hastd, with requests in flight. What the client saw:"
-run cat "$DIR/out"
+quote "$DIR/out"
 if [ -n "$MOUNT" ]; then
   detach_device
   wait "$WRITER" 2> /dev/null || true
@@ -291,7 +290,7 @@ show b role primary shared
 show b status
 "$PY" "$TOOLS/nbd_history.py" verify "$(uri b)" --history "$DIR/history" --initial any > "$DIR/out" \
   || { cat "$DIR/out"; die "acknowledged data are missing"; }
-run cat "$DIR/out"
+quote "$DIR/out"
 good "every acknowledged write is on b"
 if [ -n "$MOUNT" ]; then
   attach_device b || die "cannot mount the device of b: $(cat "$DIR/fuse.log")"
@@ -304,7 +303,8 @@ fi
 run nbdcopy "$(uri b)" "$DIR/copy"
 truncate -s "$FS_BYTES" "$DIR/copy"
 e2fsck -fn "$DIR/copy" > "$DIR/out" 2>&1 || { cat "$DIR/out"; die "the file system on b is damaged"; }
-tail -n 1 "$DIR/out" | sed "s|$DIR/||; s/^/   | /"
+tail -n 1 "$DIR/out" > "$DIR/last"
+quote "$DIR/last"
 mkdir "$DIR/dumped"
 debugfs -R "rdump / $DIR/dumped" "$DIR/copy" > /dev/null 2>&1
 (cd "$DIR/dumped" && sha256sum --quiet -c "$DIR/tree.sha256") || die "files differ"

@@ -32,8 +32,8 @@ answers a || fail "the first hastd lost its control socket"
 say "the address of the export"
 sed "s|127.0.0.1:$PORT|127.0.0.1:$((PORT + 1))|; s|$DIR/a.ctl|$DIR/second.ctl|" "$DIR/hast.yaml" > "$DIR/second.yaml"
 not_started 71 "$DIR/a.sock"
-sed "s|$DIR/a.ctl|$DIR/nowhere/ctl|; s|127.0.0.1:$PORT|127.0.0.1:$((PORT + 1))|; s|$DIR/a.sock|$DIR/second.sock|" \
+sed "s|$DIR/a.ctl|$DIR/hast.yaml/ctl|; s|127.0.0.1:$PORT|127.0.0.1:$((PORT + 1))|; s|$DIR/a.sock|$DIR/second.sock|" \
   "$DIR/hast.yaml" > "$DIR/second.yaml"
-not_started 71 "$DIR/nowhere/ctl"
+not_started 71 "$DIR/hast.yaml/ctl"
 alive a
 say ok

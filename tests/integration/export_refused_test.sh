@@ -9,10 +9,10 @@ start a
 
 refused() {
   local status=0
-  timeout 10 nbdinfo "$(uri a)" > "$DIR/out" 2>&1 || status=$?
+  LIBNBD_DEBUG=1 timeout 10 nbdinfo "$(uri a)" > "$DIR/out" 2>&1 || status=$?
   [ $status != 0 ] && [ $status != 124 ] || fail "the export is there in role $1 (status $status)"
-  grep -q "$1" "$DIR/out" || fail "the refusal does not say $1: $(cat "$DIR/out")"
-  say "refused: $(tail -n 1 "$DIR/out")"
+  grep -q "r0 is $1 on this node" "$DIR/out" || fail "the refusal does not say $1: $(cat "$DIR/out")"
+  say "refused: $(grep -m 1 -o "resource r0 is.*" "$DIR/out")"
 }
 
 refused init

@@ -38,7 +38,7 @@ shaped "status unknown and known" a status nosuch r0
 shaped "role: bad role" a role master r0
 shaped "role: unknown resource" a role primary nosuch
 shaped "role init when already init" a role init r0
-shaped "role primary (peer not running)" a role primary r0
+role a primary
 shaped "status: degraded primary" a status
 shaped "list: degraded primary" a list
 shaped "dump on running primary" a dump r0

@@ -3,8 +3,9 @@
 # closes the connection where the original was unsafe (docs/protocol.md).
 . "$(dirname "$0")/lib.sh"
 [ -n "$(ls -d "$GOLDEN"/probe/*/ "${HAST_VECTORS:-$GOLDEN}"/probe/*/ 2> /dev/null)" ] || skip "no recorded probes"
+COMPRESSION=none # as in the recordings
 write_config
-truncate -s 4M "$DISK_b" # as in the recordings
+truncate -s 4M "$DISK_b"
 ctl b create --layout original -e 128k r0
 start b
 role b secondary
