@@ -30,6 +30,7 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
     volume_.stale.set_all();
     volume_.map.need_sync({0, volume_.map.extents() - 1});
   }
+  if (component.metadata_copy_lost) metadata_.commit();
   volume_.outbox.observe(host);
   for (Slot& slot : slots_.slots()) {
     slot.primary = this;

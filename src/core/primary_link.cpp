@@ -158,7 +158,9 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   }
   if (episode_ == Episode::counting && ticket >= episode_ticket_)
     episode_ = error == 0 ? Episode::counted : Episode::none;
-  // INV-12: a lost component may be unable to keep even this; the peer serves all the same.
+  // INV-12: what this component cannot even note, it cannot be trusted with; the peer can.
+  if (error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_ && can_lose_local())
+    lose_local(error);
   if (lag_ == Lag::recording && ticket >= lag_ticket_)
     lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
   metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;

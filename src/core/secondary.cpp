@@ -18,7 +18,7 @@ Secondary::Secondary(const Component& component, std::size_t requests, Secondary
       metadata_(component, *this),
       buffers_(requests * kMaxPeerIoBytes),
       requests_(requests),
-      zeros_(std::min<std::uint64_t>(component.layout.image_bytes, kMiB)) {
+      map_piece_(std::min<std::uint64_t>(component.layout.image_bytes, kMiB)) {
   std::byte* buffer = buffers_.data();
   for (PeerRequest& request : requests_) {
     request.buffer = buffer;
@@ -29,7 +29,8 @@ Secondary::Secondary(const Component& component, std::size_t requests, Secondary
     request.claim.owner = request.disk.owner = &request;
     request.claim.granted = [](RangeClaim& claim) {
       PeerRequest& mine = *static_cast<PeerRequest*>(claim.owner);
-      mine.secondary->execute(mine);
+      mine.holds_lock = true;
+      mine.secondary->proceed(mine);
     };
     request.disk.completed = [](port::DiskOp& op) {
       PeerRequest& mine = *static_cast<PeerRequest*>(op.owner);
@@ -38,8 +39,9 @@ Secondary::Secondary(const Component& component, std::size_t requests, Secondary
     free_.push_back(request);
   }
   metadata_.change().prevrole = Role::secondary;  // stored with the next commit
+  if (component.metadata_copy_lost) metadata_.commit();
   remembered_.reserve(kRemembered);
-  completes_with<&Secondary::map_cleared>(clear_op_, this);
+  completes_with<&Secondary::map_piece_done>(map_op_, this);
 }
 
 Secondary::~Secondary() {
@@ -54,23 +56,43 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
   const ondisk::Metadata& mine = metadata();
   Result<SyncDecision> decision =
       decide_sync(mine.resuid, {mine.localcnt, mine.remotecnt}, primary);
-  if (decision && mine.resuid == 0) {
-    metadata_.change().resuid = primary.resuid;
-    identity_error_ = 0;
-    identity_ticket_ = metadata_.commit();
+  if (!decision) return decision;
+  if (mine.resuid == 0 && !adopting_) adopt(primary.resuid, decision->kind);
+  if (mine.inconsistent) {
+    decision = SyncDecision{SyncSource::primary, SyncKind::full, false};  // INV-5
+    // While the counters still call this node the source, the mark must outlast a broken resync.
+    lag_ends_with_merge_ = mine.localcnt <= primary.counters.remote;
   }
   return decision;
 }
 
+/// Once the id is stored the counters of both nodes are equal, so nothing else tells that a full
+/// copy is due: the map says so first, until the primary has merged it.
+void Secondary::adopt(std::uint64_t resuid, SyncKind kind) {
+  adopting_ = true;
+  adopted_resuid_ = resuid;
+  identity_error_ = 0;
+  if (kind != SyncKind::full) return store_identity();
+  Bitmap everything(component_.layout.extents);
+  everything.set_all();
+  store_map(std::move(everything));
+}
+
+void Secondary::store_identity() {
+  metadata_.change().resuid = adopted_resuid_;
+  identity_ticket_ = metadata_.commit();
+}
+
+void Secondary::identity_ended(int error) {
+  adopting_ = false;
+  identity_ticket_ = 0;
+  identity_error_ = error;
+  if (error != 0) metadata_.change().resuid = 0;  // INV-4: without a durable one no session
+}
+
 void Secondary::metadata_committed(Ticket ticket, int error) {
-  if (identity_ticket_ != 0 && ticket >= identity_ticket_) {
-    identity_ticket_ = 0;
-    identity_error_ = error;
-    if (error != 0) {  // INV-4: without a durable identity there is no session
-      metadata_.change().resuid = 0;
-      host_.happened({.kind = Event::Kind::metadata_failed, .error = error});
-    }
-  }
+  if (error != 0) host_.happened({.kind = Event::Kind::metadata_failed, .error = error});
+  if (identity_ticket_ != 0 && ticket >= identity_ticket_) identity_ended(error);
   host_.changed();
 }
 
@@ -103,9 +125,8 @@ void Secondary::session_started() {
 
 void Secondary::session_ended() {
   in_session_ = false;
-  // Requests that did not reach the disk yet are not executed: their primary is gone (INV-8 holds
-  // either way, but a new primary must not find old writes arriving after its own).
-  while (PeerRequest* request = twins_.pop_front()) recycle(*request);
+  // What was submitted is executed all the same, each in its place: it came whole and verified, and
+  // memsync may have acknowledged it. A later session's requests queue behind it.
   while (PeerReply* reply = replies_.pop_front()) reply_sent(*reply);
 }
 
@@ -133,14 +154,22 @@ int Secondary::check(const PeerRequest& request) const {
 void Secondary::submit(PeerRequest& request) {
   HAST_ASSERT(in_session_ && request.state == PeerRequest::State::receiving);
   if (const int error = check(request); error != 0) return refuse(request, error);
-  if (!merged_) {
-    merged_ = true;  // wire-protocol §5.3: only now is our map in the primary's hands
-    remembered_.clear();
-    next_remembered_ = 0;
-    clear_map();
-  }
+  if (!merged_) map_is_merged();
   count(request);
   begin(request);
+}
+
+/// The first request of a session proves that the primary has our map (wire-protocol §5.3).
+void Secondary::map_is_merged() {
+  merged_ = true;
+  remembered_.clear();
+  next_remembered_ = 0;
+  const bool any = std::any_of(component_.map_image.begin(), component_.map_image.end(),
+                               [](std::byte b) { return b != std::byte{0}; });
+  if (any && !storing_map_) store_map(Bitmap(component_.layout.extents));
+  if (!std::exchange(lag_ends_with_merge_, false)) return;
+  metadata_.change().inconsistent = false;
+  metadata_.commit();
 }
 
 void Secondary::refuse(PeerRequest& request, int error) {
@@ -150,29 +179,13 @@ void Secondary::refuse(PeerRequest& request, int error) {
 }
 
 void Secondary::begin(PeerRequest& request) {
-  if (request.seq <= highest_seq_ && unfinished_twin(request) != nullptr) {
-    request.state =
-        PeerRequest::State::waiting_seq;  // wire-protocol §7.2: equal seqs stay in order
-    twins_.push_back(request);
-    return;
-  }
+  // wire-protocol §7.2: replies of one seq stay in order. The request takes its place in line at
+  // once and only waits with it: what comes later must not overtake it.
+  request.twin_ahead = request.seq <= highest_seq_ && has_unanswered_twin(request);
+  if (request.twin_ahead) ++waiting_twins_;
   highest_seq_ = std::max(highest_seq_, request.seq);
-  start(request);
-}
-
-PeerRequest* Secondary::unfinished_twin(const PeerRequest& request) {
-  for (PeerRequest& other : in_order_) {
-    if (other.seq == request.seq) return &other;
-  }
-  for (PeerRequest& other : twins_) {
-    if (other.seq == request.seq) return &other;
-  }
-  return nullptr;
-}
-
-void Secondary::start(PeerRequest& request) {
-  if (request.memsync && request.kind == IoKind::write) queue_reply(request.early);
   in_order_.push_back(request);
+  if (!request.twin_ahead) announce(request);
   if (request.kind == IoKind::flush) {
     request.state = PeerRequest::State::waiting_writes;
     ++waiting_flushes_;
@@ -183,7 +196,41 @@ void Secondary::start(PeerRequest& request) {
   request.claim.begin = request.offset_bytes;
   request.claim.end = request.offset_bytes + request.length_bytes;
   request.claim.kind = request.is_write() ? RangeClaim::Kind::exclusive : RangeClaim::Kind::shared;
-  if (locks_.acquire(request.claim)) execute(request);
+  if (!locks_.acquire(request.claim)) return;
+  request.holds_lock = true;
+  proceed(request);
+}
+
+/// memsync: whole, verified, and nothing can keep it from the disk any more.
+void Secondary::announce(PeerRequest& request) {
+  if (request.memsync && request.kind == IoKind::write) queue_reply(request.early);
+}
+
+/// It has its range.
+void Secondary::proceed(PeerRequest& request) {
+  if (!request.twin_ahead) return execute(request);
+  request.state = PeerRequest::State::waiting_seq;
+}
+
+bool Secondary::has_unanswered_twin(const PeerRequest& request) {
+  for (const PeerRequest& other : in_order_) {
+    if (other.seq == request.seq && other.session == request.session) return true;
+  }
+  return false;
+}
+
+void Secondary::let_next_twin_go(const PeerRequest& finished) {
+  if (waiting_twins_ == 0) return;
+  for (PeerRequest& request : in_order_) {
+    if (!request.twin_ahead || request.seq != finished.seq || request.session != finished.session)
+      continue;
+    request.twin_ahead = false;
+    --waiting_twins_;
+    announce(request);
+    if (request.kind == IoKind::flush) return start_flushes();
+    if (request.holds_lock) execute(request);
+    return;
+  }
 }
 
 /// A flush begins when no write that arrived before it is unfinished.
@@ -191,7 +238,7 @@ void Secondary::start_flushes() {
   if (waiting_flushes_ == 0) return;
   for (PeerRequest& request : in_order_) {
     if (request.is_write()) return;
-    if (request.state != PeerRequest::State::waiting_writes) continue;
+    if (request.state != PeerRequest::State::waiting_writes || request.twin_ahead) continue;
     --waiting_flushes_;
     execute(request);
     if (waiting_flushes_ == 0) return;
@@ -200,7 +247,6 @@ void Secondary::start_flushes() {
 
 void Secondary::execute(PeerRequest& request) {
   request.state = PeerRequest::State::on_disk;
-  request.holds_lock = request.kind != IoKind::flush;
   port::DiskOp& op = request.disk;
   op.kind = request.kind;
   op.offset_bytes =
@@ -238,33 +284,29 @@ void Secondary::disk_done(PeerRequest& request) {
 }
 
 void Secondary::finish(PeerRequest& request) {
-  const std::uint64_t seq = request.seq;
-  const bool was_write = request.is_write();
   in_order_.erase(request);
   request.state = PeerRequest::State::replying;
-  queue_reply(request.final);
-  if (std::exchange(request.holds_lock, false)) locks_.release(request.claim);
-  if (was_write) start_flushes();
-  if (!twins_.empty()) start_twins(seq);
+  const bool held_lock = std::exchange(request.holds_lock, false);
+  // Queued first and recycled last: what follows still asks who it was.
+  const bool answered = answerable(request.final);
+  if (answered) queue_reply(request.final);
+  if (held_lock) locks_.release(request.claim);
+  if (request.is_write()) start_flushes();
+  let_next_twin_go(request);
+  if (!answered) recycle(request);
   if (quiet()) host_.changed();
-}
-
-void Secondary::start_twins(std::uint64_t seq) {
-  for (PeerRequest& request : twins_) {
-    if (request.seq != seq) continue;
-    twins_.erase(request);
-    return start(request);
-  }
 }
 
 // Replies -----------------------------------------------------------------------------------------
 
+/// False if whoever asked is gone.
+bool Secondary::answerable(const PeerReply& reply) const {
+  return in_session_ && reply.request->session == session_;
+}
+
 void Secondary::queue_reply(PeerReply& reply) {
+  if (!answerable(reply)) return reply_sent(reply);
   replies_.push_back(reply);
-  if (!in_session_ || reply.request->session != session_) {
-    replies_.erase(reply);
-    return reply_sent(reply);  // whoever asked is gone
-  }
   host_.replies_ready();
 }
 
@@ -282,7 +324,7 @@ void Secondary::recycle(PeerRequest& request) {
 }
 
 bool Secondary::quiet() const {
-  return free_.size() == requests_.size() && metadata_.idle() && !clearing_;
+  return free_.size() == requests_.size() && metadata_.idle() && !storing_map_;
 }
 
 // The map -----------------------------------------------------------------------------------------
@@ -314,37 +356,45 @@ void Secondary::remember(const PeerRequest& request) {
   }
 }
 
-/// Zeroes the map on disk, a piece at a time. A failure only means a larger resync next time.
-void Secondary::clear_map() {
-  const bool any = std::any_of(component_.map_image.begin(), component_.map_image.end(),
-                               [](std::byte b) { return b != std::byte{0}; });
-  if (!any || clearing_) return;
-  clearing_ = true;
-  cleared_bytes_ = 0;
-  clear_op_.error = 0;
-  clear_op_.length_bytes = 0;
-  map_cleared(clear_op_);
+/// Replaces the map on disk, a piece at a time, and flushes: bits that came back after a power loss
+/// would bring old blocks over newer ones.
+void Secondary::store_map(Bitmap map) {
+  storing_map_ = true;
+  map_to_store_ = std::move(map);
+  stored_bytes_ = 0;
+  map_op_.kind = IoKind::write;
+  map_op_.error = 0;
+  map_op_.length_bytes = 0;
+  map_piece_done(map_op_);
 }
 
-void Secondary::map_cleared(port::DiskOp& op) {
-  cleared_bytes_ += op.length_bytes;
-  const std::uint64_t map_bytes = component_.layout.image_bytes;
-  if (op.error != 0 || cleared_bytes_ == map_bytes) {
-    clearing_ = false;
-    if (op.error == 0) {
-      std::fill(component_.map_image.begin(), component_.map_image.end(), std::byte{0});
-    } else {
-      ++io_.write_errors;
-      host_.happened({.kind = Event::Kind::map_failed, .error = op.error});
-    }
-    if (quiet()) host_.changed();
-    return;
-  }
-  op.kind = IoKind::write;
-  op.offset_bytes = ondisk::kMapOffset + cleared_bytes_;
-  op.length_bytes = std::min<std::uint64_t>(zeros_.size(), map_bytes - cleared_bytes_);
-  op.data = zeros_.data();
+void Secondary::map_piece_done(port::DiskOp& op) {
+  const bool flushed = op.kind == IoKind::flush;
+  if (flushed && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.error != 0 || flushed) return map_stored(op.error);
+  stored_bytes_ += op.length_bytes;
+  const std::uint64_t left = component_.layout.image_bytes - stored_bytes_;
+  op.kind = left > 0 ? IoKind::write : IoKind::flush;
+  op.offset_bytes = left > 0 ? ondisk::kMapOffset + stored_bytes_ : 0;
+  op.length_bytes = std::min<std::uint64_t>(map_piece_.size(), left);
+  op.data = map_piece_.data();
+  map_to_store_.export_bytes(stored_bytes_, map_piece_.span().first(op.length_bytes));
   disk_.submit(op);
+}
+
+void Secondary::map_stored(int error) {
+  storing_map_ = false;
+  if (error == 0) {
+    map_to_store_.export_bytes(0, component_.map_image);
+  } else {  // what the disk has now is at most too much: a larger resync
+    ++io_.write_errors;
+    host_.happened({.kind = Event::Kind::map_failed, .error = error});
+  }
+  map_to_store_ = Bitmap();
+  if (adopting_ && identity_ticket_ == 0) {
+    error == 0 ? store_identity() : identity_ended(error);
+  }
+  host_.changed();
 }
 
 }  // namespace hast::core

@@ -48,28 +48,37 @@ Awaitable<Result<ondisk::Metadata>> search_second_copy(port::Disk* disk) {
   for (std::uint64_t offset : ondisk::second_copy_candidates(geometry.size_bytes)) {
     Result<ondisk::Metadata> found = co_await read_copy(disk, offset);
     if (!found) continue;
-    Result<ondisk::Layout> layout = ondisk::layout_of(*found, geometry.size_bytes, geometry.sector_bytes);
+    Result<ondisk::Layout> layout =
+        ondisk::layout_of(*found, geometry.size_bytes, geometry.sector_bytes);
     if (layout && layout->second_copy == offset) co_return found;
   }
   co_return Errc::metadata_damaged;
 }
 
-Awaitable<Result<ondisk::Metadata>> read_metadata(port::Disk* disk, Log log) {
+/// Fills in `component->metadata`, from the better copy, and whether the other has to be repaired.
+Awaitable<Result<void>> read_metadata(port::Disk* disk, core::Component* component, Log log) {
   Result<ondisk::Metadata> first = co_await read_copy(disk, 0);
-  if (!first) {
-    Result<ondisk::Metadata> second = co_await search_second_copy(disk);
-    if (second)
-      log.warning("The first copy of the metadata cannot be used ({}); the second copy is, and the next "
-                  "change of the metadata writes both anew. Find out what wrote to the first 4096 bytes.",
-                  first.error().message());
-    co_return ondisk::choose(first, second);  // INV-10
-  }
+  Result<ondisk::Metadata> second = Errc::component_unformatted;
   const port::DiskGeometry geometry = disk->geometry();
-  Result<ondisk::Layout> layout =
-      ondisk::layout_of(*first, geometry.size_bytes, geometry.sector_bytes);
-  if (!layout || !layout->second_copy) co_return first;
-  Result<ondisk::Metadata> second = co_await read_copy(disk, *layout->second_copy);
-  co_return ondisk::choose(first, second);
+  if (first) {
+    Result<ondisk::Layout> layout =
+        ondisk::layout_of(*first, geometry.size_bytes, geometry.sector_bytes);
+    const bool has_second = layout && layout->second_copy;
+    if (has_second) second = co_await read_copy(disk, *layout->second_copy);
+    component->metadata_copy_lost = has_second && (!second || second->sequence != first->sequence);
+  } else {
+    second = co_await search_second_copy(disk);
+    component->metadata_copy_lost = second.has_value();
+    if (second)
+      log.warning(
+          "The first copy of the metadata cannot be used ({}); the second copy is, and both are "
+          "written anew. Find out what wrote to the first 4096 bytes.",
+          first.error().message());
+  }
+  Result<ondisk::Metadata> chosen = ondisk::choose(first, second);  // INV-10
+  if (!chosen) co_return std::move(chosen).error();
+  component->metadata = *chosen;
+  co_return Result<void>{};
 }
 
 Awaitable<Result<void>> read_map(port::Disk* disk, core::Component* component) {
@@ -91,19 +100,18 @@ Awaitable<Result<core::Component>> load_component(port::Disk* disk, std::string 
   const port::DiskGeometry geometry = disk->geometry();
   if (geometry.size_bytes < 2 * ondisk::kMetadataBytes)
     co_return Error{Errc::component_too_small, 0, path};
-  Result<ondisk::Metadata> metadata = co_await read_metadata(disk, std::move(log));
-  if (!metadata) {
-    Error error = std::move(metadata).error();
+  core::Component component;
+  component.disk = disk;
+  Result<void> found = co_await read_metadata(disk, &component, std::move(log));
+  if (!found) {
+    Error error = std::move(found).error();
     error.detail = error.detail.empty() ? path : path + ": " + error.detail;
     co_return error;
   }
-  if (metadata->resource != resource)
-    co_return Error{
-        Errc::component_foreign, 0,
-        fmt::format("{} belongs to resource {}, not to {}", path, metadata->resource, resource)};
-  core::Component component;
-  component.disk = disk;
-  component.metadata = *metadata;
+  if (component.metadata.resource != resource)
+    co_return Error{Errc::component_foreign, 0,
+                    fmt::format("{} belongs to resource {}, not to {}", path,
+                                component.metadata.resource, resource)};
   Result<ondisk::Layout> layout =
       ondisk::layout_of(component.metadata, geometry.size_bytes, geometry.sector_bytes);
   if (!layout) {

@@ -36,7 +36,12 @@ std::string Resource::prefix(Role role) const {
   return "[" + settings_.name + "] (" + std::string(to_string(role)) + ") ";
 }
 
-Result<void> Resource::start() { return frontend_ ? frontend_->start() : Result<void>{}; }
+Result<void> Resource::start() {
+  if (!frontend_) return {};
+  Result<void> started = frontend_->start();
+  if (started) frontend_->withdraw(frontend_reason(), [] {});  // clients learn why they are refused
+  return started;
+}
 
 // The role machine --------------------------------------------------------------------------------
 
@@ -306,7 +311,12 @@ void Resource::happened(const core::Event& event) {
   using Kind = core::Event::Kind;
   if (event.kind == Kind::sync_done || event.kind == Kind::in_sync) synced_ = true;
   if (event.kind == Kind::sync_started) synced_ = false;
-  const EventText text = describe(event);
+  EventText text = describe(event);
+  if (text.level == LogLevel::error && text.hook.empty()) {
+    const std::optional<std::uint64_t> left_out = limiter_.admit(event.kind, ports_.clock.now());
+    if (!left_out) return;
+    if (*left_out > 0) text.text += fmt::format(" ({} more like it were not logged.)", *left_out);
+  }
   switch (text.level) {
     case LogLevel::error:
       log_.error("{}", text.text);

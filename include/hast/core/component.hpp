@@ -15,6 +15,8 @@ struct Component {
   ondisk::Metadata metadata;
   ondisk::Layout layout;
   std::vector<std::byte> map_image;  // ceil(extents / 8) bytes
+  /// A copy of the metadata was unusable or older: both are written anew at once (INV-10).
+  bool metadata_copy_lost = false;
 
   std::uint32_t sector_bytes() const { return disk->geometry().sector_bytes; }
 };

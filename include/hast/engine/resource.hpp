@@ -10,6 +10,7 @@
 
 #include "hast/core/primary.hpp"
 #include "hast/core/secondary.hpp"
+#include "hast/engine/event_limiter.hpp"
 #include "hast/engine/link.hpp"
 #include "hast/engine/session.hpp"
 #include "hast/engine/turn.hpp"
@@ -106,6 +107,8 @@ class Resource final : private core::PrimaryHost,
   Log log_;
   Role role_ = Role::init;
   Turn role_turn_;  // one change of role, reload or stop at a time
+
+  EventLimiter limiter_;
 
   std::unique_ptr<port::Disk> disk_;
   std::unique_ptr<core::Primary> primary_;
