@@ -100,7 +100,7 @@ Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Sett
   const ResourceNode keys = node_keys(given.nodes, node);
   if (!keys.remote)
     return yaml::error_at(
-        named.mark, fmt::format("Remote address not configured for resource {}: add `remote` to "
+        named.mark, fmt::format("Remote address not configured for resource {}. Add `remote` to "
                                 "this node's entry (`none` if there is no peer yet)",
                                 named.name));
 

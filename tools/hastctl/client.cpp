@@ -100,17 +100,17 @@ hast::control::Selection selection_of(std::vector<std::string> names) {
 std::variant<std::string, int> ask_daemon(const hast::config::Config& config,
                                           const hast::control::Command& command,
                                           std::chrono::seconds patience) {
+  const std::string request = encode_request(kRequestId, command);
+  if (request.size() > hast::control::kMaxRequestBytes) {
+    Log().error("Too many names for one request. Use `all`, or several commands.");
+    return kUsage;
+  }
   Result<Client> client = Client::connect(config.control.address.host, patience);
   if (!client) {
     Log().error("Unable to connect to hastd via {}: {}. {}", config.control.text,
                 hast::errno_text(client.error().os_error),
                 text_of(Errc::daemon_unreachable).action);
     return kOsError;
-  }
-  const std::string request = encode_request(kRequestId, command);
-  if (request.size() > hast::control::kMaxRequestBytes) {
-    Log().error("Too many names for one request. Use `all`, or several commands.");
-    return kUsage;
   }
   Result<std::string> reply = client->ask(request);
   if (reply) return *std::move(reply);
