@@ -4,6 +4,7 @@ namespace hast::core {
 
 Result<SyncDecision> decide_sync(std::uint64_t secondary_resuid, Counters secondary,
                                  const PrimaryFacts& primary) {
+  if (primary.resuid == 0) return Errc::resuid_mismatch;  // it says it is nobody (INV-9)
   if (secondary_resuid == 0) {
     return SyncDecision{SyncSource::primary,
                         primary.virgin ? SyncKind::own_extents : SyncKind::full, true};

@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "hast/base/bitmap.hpp"
 #include "hast/core/buffer.hpp"
 #include "hast/core/component.hpp"
 #include "hast/core/event.hpp"
@@ -56,6 +57,7 @@ struct PeerRequest : ListNode<PeerRequest> {
   State state = State::free;
   std::uint64_t session = 0;
   bool holds_lock = false;
+  bool twin_ahead = false;  // an earlier request of the same seq is not answered yet
   class Secondary* secondary = nullptr;
   RangeClaim claim;
   port::DiskOp disk;
@@ -85,10 +87,11 @@ class Secondary final : private MetadataWriter::Observer {
 
   // Handshake.
   /// Rows 1–9 of the decision table; adopts the primary's resuid when this component has none,
-  /// which must be durable (identity_durable()) before the answer leaves. Errors: resuid_mismatch,
+  /// which must be durable (identity_durable()) before the answer leaves. A node that is marked
+  /// inconsistent is never the source and gets everything (INV-5). Errors: resuid_mismatch,
   /// split_brain.
   Result<SyncDecision> decide(const PrimaryFacts& primary);
-  bool identity_durable() const { return identity_ticket_ == 0; }
+  bool identity_durable() const { return !adopting_; }
   bool identity_failed() const { return identity_error_ != 0; }
   /// What the primary has to merge: the map on disk and the extents of the requests that were in
   /// flight last (an original primary forgets those, weaknesses 1); all ones for a full resync.
@@ -121,21 +124,28 @@ class Secondary final : private MetadataWriter::Observer {
   using List = IntrusiveList<PeerRequest, PeerRequest>;
   using ReplyList = IntrusiveList<PeerReply, PeerReply>;
 
+  void adopt(std::uint64_t resuid, SyncKind kind);
+  void store_identity();
+  void identity_ended(int error);
   int check(const PeerRequest& request) const;
+  void map_is_merged();
   void begin(PeerRequest& request);
-  void start(PeerRequest& request);
+  void announce(PeerRequest& request);
+  void proceed(PeerRequest& request);
   void execute(PeerRequest& request);
   void disk_done(PeerRequest& request);
   void count(const PeerRequest& request);
   void finish(PeerRequest& request);
+  bool answerable(const PeerReply& reply) const;
   void queue_reply(PeerReply& reply);
   void recycle(PeerRequest& request);
-  PeerRequest* unfinished_twin(const PeerRequest& request);
+  bool has_unanswered_twin(const PeerRequest& request);
   void start_flushes();
-  void start_twins(std::uint64_t seq);
+  void let_next_twin_go(const PeerRequest& finished);
   void remember(const PeerRequest& request);
-  void clear_map();
-  void map_cleared(port::DiskOp& op);
+  void store_map(Bitmap map);
+  void map_piece_done(port::DiskOp& op);
+  void map_stored(int error);
   void metadata_committed(Ticket ticket, int error) override;
 
   Component component_;
@@ -147,17 +157,20 @@ class Secondary final : private MetadataWriter::Observer {
   RangeLock locks_;
   List free_;
   List in_order_;  // submitted and not finished, in the order of arrival
-  List twins_;     // wait for an earlier request of the same seq
   ReplyList replies_;
   std::uint64_t highest_seq_ = 0;
   std::size_t waiting_flushes_ = 0;
+  std::size_t waiting_twins_ = 0;
 
   std::uint64_t session_ = 0;
   bool in_session_ = false;
   bool merged_ = false;  // the first request of the session proved that the primary has our map
 
-  Ticket identity_ticket_ = 0;  // 0: durable
+  bool adopting_ = false;
+  std::uint64_t adopted_resuid_ = 0;
+  Ticket identity_ticket_ = 0;
   int identity_error_ = 0;
+  bool lag_ends_with_merge_ = false;  // the mark "inconsistent" goes when the map was merged
 
   /// Byte ranges of the last writes: as many as an original primary can have in flight.
   static constexpr std::size_t kRemembered = 256;
@@ -168,10 +181,11 @@ class Secondary final : private MetadataWriter::Observer {
   std::vector<Written> remembered_;
   std::size_t next_remembered_ = 0;
 
-  AlignedBuffer zeros_;
-  port::DiskOp clear_op_;
-  std::uint64_t cleared_bytes_ = 0;
-  bool clearing_ = false;
+  AlignedBuffer map_piece_;
+  Bitmap map_to_store_;
+  port::DiskOp map_op_;
+  std::uint64_t stored_bytes_ = 0;
+  bool storing_map_ = false;
   IoStatistics io_;
 };
 

@@ -70,6 +70,12 @@ TEST_CASE("row 3: components that never belonged together are refused before cou
   CHECK(decide_sync(kResuid + 1, {5, 0}, primary_with(5, 0)).error().code == Errc::resuid_mismatch);
 }
 
+TEST_CASE("INV-9: a primary that says it is nobody is refused") {
+  CHECK_FALSE(decide_sync(0, {}, {0, true, {}}));
+  CHECK_FALSE(decide_sync(0, {}, {0, false, {}}));
+  CHECK_FALSE(decide_sync(kResuid, {}, {0, false, {}}));
+}
+
 TEST_CASE("row 3: a used secondary refuses a primary that calls itself new") {
   CHECK_FALSE(decide_sync(kResuid + 1, {}, primary_with(0, 0, true)));
 }

@@ -224,12 +224,30 @@ TEST_CASE("INV-11: a write only the peer has is acknowledged once that is on sta
   CHECK(rig.metadata().inconsistent);
 }
 
-TEST_CASE("INV-4, INV-11: if that cannot be recorded the write fails") {
+TEST_CASE("INV-4, INV-12: if that cannot be recorded the component is given up, the peer serves") {
   PrimaryRig rig;
   prepare(rig, 3);
   rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
   rig.disk().fail(rig.metadata_fault());
   const auto id = rig.client().write(0, 4096, 4);
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(rig.primary().status().local_lost);
+  const auto read = rig.client().read(0, 4096);
+  rig.settle();
+  CHECK(rig.client().holds(read, 4));
+}
+
+TEST_CASE("INV-4, INV-11: if that cannot be recorded and the peer goes meanwhile the write fails") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
+  rig.disk().fail(rig.metadata_fault());
+  const auto id = rig.client().write(0, 4096, 4);
+  rig.peer().take();
+  rig.peer().reply(0);
+  rig.complete_data();
+  rig.disconnect();
   rig.settle();
   CHECK(rig.client().done(id));
   CHECK(rig.client().error(id) == EIO);
