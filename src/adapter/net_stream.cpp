@@ -6,26 +6,45 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
 
 namespace hast::adapter {
 
 namespace asio = boost::asio;
 
-Error net_error(const boost::system::error_code& error, std::string detail) {
-  const auto make = [&](Errc code) { return Error{code, error.value(), std::move(detail)}; };
-  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
-    return Error{Errc::cancelled};
-  if (error == asio::error::eof) return Error{Errc::connection_closed, 0, std::move(detail)};
-  if (error == asio::error::connection_reset || error == asio::error::broken_pipe ||
-      error == asio::error::connection_aborted)
-    return make(Errc::connection_closed);
-  if (error == asio::error::timed_out) return make(Errc::timed_out);
-  if (error.category() != boost::system::system_category())
-    return Error{Errc::address_invalid, 0, detail + ": " + error.message()};
-  return make(Errc::unreachable);
-}
-
 namespace {
+
+constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+
+Errc meaning_of(int os_error) {
+  switch (os_error) {
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE:
+    case ENOTCONN:
+      return Errc::connection_closed;
+    case ETIMEDOUT:
+      return Errc::timed_out;
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EAGAIN:  // a UNIX socket whose queue is full
+    case ENOENT:
+      return Errc::unreachable;
+    case EADDRINUSE:
+      return Errc::address_in_use;
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case EINVAL:
+      return Errc::address_invalid;
+    default:
+      return Errc::io_failed;  // EMFILE, EACCES, ENOBUFS: this host's own trouble
+  }
+}
 
 struct Names {
   std::string text;
@@ -44,14 +63,8 @@ Names names_of(const Protocol::endpoint& endpoint) {
   if (endpoint.size() > tcp.capacity()) return {"N/A", ""};
   std::memcpy(tcp.data(), endpoint.data(), endpoint.size());
   tcp.resize(endpoint.size());
-  asio::ip::address address = tcp.address();
-  if (address.is_v6()) {
-    asio::ip::address_v6 v6 = address.to_v6();
-    v6.scope_id(0);
-    address = v6;
-  }
   Address shown;
-  shown.host = address.to_string();
+  shown.host = host_text(tcp.address());
   shown.port = tcp.port();
   return {to_string(shown), shown.host};
 }
@@ -59,30 +72,35 @@ Names names_of(const Protocol::endpoint& endpoint) {
 class SocketStream final : public port::Stream {
  public:
   explicit SocketStream(Socket socket) : socket_(std::move(socket)) {
-    boost::system::error_code ignored;
-    const Protocol::endpoint local = socket_.local_endpoint(ignored);
-    if (!ignored) local_ = names_of(local);
-    const Protocol::endpoint remote = socket_.remote_endpoint(ignored);
-    if (!ignored) peer_ = names_of(remote);
-    // Frames are small and somebody waits for each of them. Not an option of UNIX sockets.
-    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    boost::system::error_code error;
+    const Protocol::endpoint local = socket_.local_endpoint(error);
+    if (!error) local_ = names_of(local);
+    const Protocol::endpoint remote = socket_.remote_endpoint(error);
+    if (!error) peer_ = names_of(remote);
+    // Frames are small and somebody waits for each of them.
+    if (local.protocol().family() != AF_UNIX)
+      socket_.set_option(asio::ip::tcp::no_delay(true), error);
   }
 
   port::Awaitable<Result<std::size_t>> read_some(ByteSpan into) override {
-    const auto [error, bytes] = co_await socket_.async_read_some(
-        asio::buffer(into.data(), into.size()), asio::as_tuple(asio::use_awaitable));
+    HAST_ASSERT(!into.empty());  // zero bytes would look like progress
+    // Asio waits for news after an end of stream, and none will come.
+    if (ended_) co_return Error{Errc::connection_closed, 0, peer_.text};
+    const auto [error, bytes] =
+        co_await socket_.async_read_some(asio::buffer(into.data(), into.size()), kToken);
+    ended_ = error == asio::error::eof;
     if (error) co_return net_error(error, peer_.text);
     co_return bytes;
   }
   port::Awaitable<Result<std::size_t>> write_some(
       std::span<const asio::const_buffer> from) override {
-    const auto [error, bytes] =
-        co_await socket_.async_write_some(from, asio::as_tuple(asio::use_awaitable));
+    const auto [error, bytes] = co_await socket_.async_write_some(from, kToken);
     if (error) co_return net_error(error, peer_.text);
     co_return bytes;
   }
   void close() override {
     boost::system::error_code ignored;
+    ended_ = false;  // from now on reads are cancelled
     socket_.close(ignored);
   }
   std::string local() const override { return local_.text; }
@@ -93,9 +111,27 @@ class SocketStream final : public port::Stream {
   Socket socket_;
   Names local_{"N/A", ""};
   Names peer_{"N/A", ""};
+  bool ended_ = false;
 };
 
 }  // namespace
+
+Error net_error(const boost::system::error_code& error, std::string detail) {
+  // A closed socket is one that its owner closed: waits that begin afterwards say the same.
+  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
+    return Error{Errc::cancelled};
+  if (error == asio::error::eof) return Error{Errc::connection_closed, 0, std::move(detail)};
+  if (error.category() != boost::system::system_category())  // the resolver's
+    return Error{Errc::address_invalid, 0, detail + ": " + error.message()};
+  return Error{meaning_of(error.value()), error.value(), std::move(detail)};
+}
+
+std::string host_text(asio::ip::address address) {
+  if (!address.is_v6()) return address.to_string();
+  asio::ip::address_v6 v6 = address.to_v6();
+  v6.scope_id(0);
+  return v6.to_string();
+}
 
 std::unique_ptr<port::Stream> make_stream(Socket socket) {
   return std::make_unique<SocketStream>(std::move(socket));

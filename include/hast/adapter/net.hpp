@@ -1,5 +1,7 @@
-// port::Net over Asio: TCP and UNIX streams between nodes and to the control socket. Names are
-// resolved by the resolver's own thread; everything else is non-blocking on the given executor.
+// port::Net over Asio: TCP and UNIX streams between nodes and to the control socket. Everything is
+// non-blocking on the given executor, except that listen() may look up a name. Names to dial are
+// looked up by Asio's resolver thread: a wait for it ends when it is cancelled or its time is up,
+// but the io_context runs until the system's resolver has answered.
 #pragma once
 
 #include "hast/port/net.hpp"
@@ -9,6 +11,7 @@ namespace hast::adapter {
 class AsioNet final : public port::Net {
  public:
   std::unique_ptr<port::Dialer> make_dialer(port::Executor executor) override;
+  /// A UNIX socket's path is removed again by close(); a stale one is replaced.
   Result<std::unique_ptr<port::Listener>> listen(const Address& address,
                                                  port::Executor executor) override;
 };
