@@ -12,6 +12,7 @@
 #include <boost/asio/strand.hpp>
 #include <cerrno>
 
+#include "hast/base/assert.hpp"
 #include "hast/base/error.hpp"
 
 extern char** environ;
@@ -28,22 +29,23 @@ std::string joined(const std::vector<std::string>& argv) {
   return text;
 }
 
-/// What the child gets: /dev/null three times, nothing else, no blocked signal, a group of its own.
+/// What the child gets: /dev/null three times, nothing else, no blocked or ignored signal, and a
+/// process group of its own, so that a time-out reaches what it started as well.
 class SpawnSettings {
  public:
   SpawnSettings() {
     ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+      ::posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+    ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     ::posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    sigset_t defaults;
-    sigfillset(&defaults);
-    ::posix_spawnattr_setsigdefault(&attributes, &defaults);
+    sigset_t signals;
+    sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes, &signals);
+    sigfillset(&signals);
+    sigdelset(&signals, SIGKILL);
+    sigdelset(&signals, SIGSTOP);
+    ::posix_spawnattr_setsigdefault(&attributes, &signals);
     ::posix_spawnattr_setpgroup(&attributes, 0);
     ::posix_spawnattr_setflags(
         &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
@@ -72,100 +74,150 @@ HookExec::HookExec(asio::any_io_executor executor, HookLimits limits)
 HookExec::~HookExec() = default;
 
 void HookExec::run(std::vector<std::string> argv) {
+  HAST_ASSERT(!argv.empty());
   asio::post(executor_, [this, argv = std::move(argv)]() mutable { enqueue(std::move(argv)); });
 }
 
 void HookExec::stop() {
-  asio::post(executor_, [this] {
-    stopping_ = true;
-    start_waiting();
-    children_.cancel();
-    timer_.cancel();
-  });
+  asio::post(executor_, [this] { begin_stop(); });
 }
 
 void HookExec::enqueue(std::vector<std::string> argv) {
-  if (waiting_.size() >= limits_.waiting) {
-    log_.error("Hook dropped, {} are waiting already: {}", waiting_.size(), joined(argv));
+  Hook hook(std::move(argv));
+  if (stopping_) {
+    log_.error("Hook dropped, hastd is ending: {}", joined(hook.argv));
+    ++counts_.dropped;
     return;
   }
-  waiting_.push_back(std::move(argv));
+  make_room(hook.resource());
+  waiting_.push_back(std::move(hook));
   start_waiting();
 }
 
-void HookExec::start_waiting() {
-  while (!waiting_.empty() && running_.size() < limits_.running) {
-    (void)start(waiting_.front());
-    waiting_.pop_front();
-  }
-  wait_for_deadline();
+// The newest event tells most: of a role that changed twice, the second change.
+void HookExec::make_room(const std::string& resource) {
+  const auto same = [&](const Hook& hook) { return hook.resource() == resource; };
+  const auto count = std::count_if(waiting_.begin(), waiting_.end(), same);
+  if (static_cast<std::size_t>(count) < limits_.waiting) return;
+  const auto oldest = std::find_if(waiting_.begin(), waiting_.end(), same);
+  log_.error("Hook dropped, {} more of its resource are waiting: {}", count, joined(oldest->argv));
+  waiting_.erase(oldest);
+  ++counts_.dropped;
 }
 
-bool HookExec::start(const std::vector<std::string>& argv) {
+void HookExec::start_waiting() {
+  for (auto hook = waiting_.begin(); hook != waiting_.end();) {
+    const auto next = std::next(hook);
+    if (may_start(*hook)) {
+      const bool started = start(&*hook);
+      if (started) running_.splice(running_.end(), waiting_, hook);
+      if (!started) waiting_.erase(hook);
+    }
+    hook = next;
+  }
+  wait_for_deadline();
+  finish_stop();
+}
+
+bool HookExec::may_start(const Hook& hook) const {
+  return running_.size() < limits_.running &&
+         std::none_of(running_.begin(), running_.end(),
+                      [&](const Hook& other) { return other.resource() == hook.resource(); });
+}
+
+bool HookExec::start(Hook* hook) {
   std::vector<char*> words;
-  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
+  for (std::string& word : hook->argv) words.push_back(word.data());
   words.push_back(nullptr);
   const SpawnSettings settings;
-  pid_t pid = 0;
-  const int error = ::posix_spawn(&pid, argv[0].c_str(), &settings.actions, &settings.attributes,
+  const int error = ::posix_spawn(&hook->pid, words[0], &settings.actions, &settings.attributes,
                                   words.data(), environ);
   if (error != 0) {
-    log_.error("Hook {} cannot be run: {}. Check that it exists and is executable.", argv[0],
+    log_.error("Hook {} cannot be run: {}. Check that it exists and is executable.", hook->argv[0],
                errno_text(error));
+    ++counts_.unstartable;
     return false;
   }
-  running_.push_back({pid, joined(argv), std::chrono::steady_clock::now() + limits_.run_time});
+  hook->deadline = std::min(stop_deadline_, std::chrono::steady_clock::now() + limits_.run_time);
+  ++counts_.started;
   return true;
 }
 
 void HookExec::wait_for_children() {
   children_.async_wait(asio::bind_executor(executor_, [this](boost::system::error_code error, int) {
-    if (error || stopping_) return;
+    if (error) return;  // this object may be gone
     reap();
-    wait_for_children();
+    if (!stopping_ || !running_.empty()) wait_for_children();
   }));
 }
 
-/// Signals of several children may come as one: every running hook is looked at.
+// Signals of several children may come as one, and children of others cause some: every running
+// hook is asked for, and nobody else.
 void HookExec::reap() {
-  std::erase_if(running_, [this](const Running& hook) {
-    int status = 0;
-    if (::waitpid(hook.pid, &status, WNOHANG) != hook.pid) return false;
-    if (WIFSIGNALED(status)) {
-      log_.error("Hook was killed by signal {}: {}", WTERMSIG(status), hook.name);
-    } else if (WEXITSTATUS(status) != 0) {
-      log_.error("Hook ended with exit status {}: {}", WEXITSTATUS(status), hook.name);
-    }
-    return true;
-  });
+  running_.remove_if([this](const Hook& hook) { return has_ended(hook); });
   start_waiting();
 }
 
+bool HookExec::has_ended(const Hook& hook) {
+  int status = 0;
+  const pid_t ended = ::waitpid(hook.pid, &status, WNOHANG);
+  if (ended == hook.pid) report(hook, status);
+  return ended == hook.pid || (ended < 0 && errno == ECHILD);
+}
+
+void HookExec::report(const Hook& hook, int status) {
+  if (hook.terminated || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;
+  ++counts_.failed;
+  if (WIFSIGNALED(status))
+    log_.error("Hook was killed by signal {}: {}", WTERMSIG(status), joined(hook.argv));
+  else
+    log_.error("Hook ended with exit status {}: {}", WEXITSTATUS(status), joined(hook.argv));
+}
+
 void HookExec::wait_for_deadline() {
-  if (timing_ || running_.empty() || stopping_) return;
+  if (timing_ || running_.empty()) return;
   timing_ = true;
-  auto first =
+  const auto first =
       std::min_element(running_.begin(), running_.end(),
-                       [](const Running& a, const Running& b) { return a.deadline < b.deadline; });
+                       [](const Hook& a, const Hook& b) { return a.deadline < b.deadline; });
   timer_.expires_at(first->deadline);
-  timer_.async_wait(asio::bind_executor(executor_, [this](boost::system::error_code) {
+  timer_.async_wait(asio::bind_executor(executor_, [this](boost::system::error_code error) {
+    if (error) return;  // this object may be gone; begin_stop() waits anew by itself
     timing_ = false;
-    if (stopping_) return;
     end_overdue();
     wait_for_deadline();
   }));
 }
 
+// The whole process group: a script that hangs usually hangs in a command.
 void HookExec::end_overdue() {
-  const auto now = std::chrono::steady_clock::now();
-  for (Running& hook : running_) {
+  const Time now = std::chrono::steady_clock::now();
+  for (Hook& hook : running_) {
     if (now < hook.deadline) continue;
-    log_.warning("Hook runs longer than allowed and is {}: {}",
-                 hook.terminated ? "killed" : "terminated", hook.name);
+    if (!hook.terminated) {
+      ++counts_.timed_out;
+      log_.error("Hook did not end in time and is terminated: {}", joined(hook.argv));
+    }
     ::kill(-hook.pid, hook.terminated ? SIGKILL : SIGTERM);
     hook.terminated = true;
     hook.deadline = now + limits_.grace_time;
   }
+}
+
+void HookExec::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  stop_deadline_ = std::chrono::steady_clock::now() + limits_.stop_time;
+  for (Hook& hook : running_) hook.deadline = std::min(hook.deadline, stop_deadline_);
+  timer_.cancel();
+  timing_ = false;
+  start_waiting();
+}
+
+void HookExec::finish_stop() {
+  if (!stopping_ || !running_.empty()) return;
+  children_.cancel();
+  timer_.cancel();
 }
 
 }  // namespace hast::adapter
