@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
+#include <string_view>
 #include <utility>
 
 namespace hast::adapter {
@@ -16,11 +16,20 @@ namespace {
 
 constexpr int kExitOsError = 71;
 
+/// Whatever the file holds, only a number is repeated. It is empty while the holder starts.
 std::string holder_of(int fd) {
-  char text[32] = {};
+  char text[16] = {};
   const ssize_t got = ::pread(fd, text, sizeof text - 1, 0);
-  const std::string pid = got > 0 ? std::string(text) : "";
-  return pid.substr(0, pid.find('\n'));
+  const std::string_view written(text, got > 0 ? static_cast<std::size_t>(got) : 0);
+  const std::string_view pid = written.substr(0, written.find_first_not_of("0123456789"));
+  return pid.empty() ? "a process that has not written its pid yet" : "pid " + std::string(pid);
+}
+
+bool same_file(int fd, const std::string& path) {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &there) == 0 &&
+         ours.st_ino == there.st_ino && ours.st_dev == there.st_dev;
 }
 
 [[noreturn]] void exit_like_child(int fd, pid_t child) {
@@ -37,15 +46,25 @@ std::string holder_of(int fd) {
 
 }  // namespace
 
+void occupy_standard_descriptors() {
+  int fd = 0;
+  do fd = ::open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
+
 Result<Pidfile> Pidfile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return Error{Errc::io_failed, errno, "pidfile " + path};
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return Pidfile(fd, path);
-  const int error = errno;
-  Error failure{Errc::io_failed, error, "pidfile " + path};
-  if (error == EWOULDBLOCK) failure = {Errc::already_running, 0, path + ", pid " + holder_of(fd)};
-  ::close(fd);
-  return failure;
+  for (;;) {
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return Error{Errc::io_failed, errno, "pidfile " + path};
+    const int error = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    if (error == 0 && same_file(fd, path)) return Pidfile(fd, path);
+    const std::string holder = holder_of(fd);
+    ::close(fd);
+    if (error == EWOULDBLOCK) return Error{Errc::already_running, 0, path + ", " + holder};
+    if (error != 0) return Error{Errc::io_failed, error, "pidfile " + path};
+    // A daemon that ended removed the file between our open and our lock: there is a newer one.
+  }
 }
 
 Pidfile::Pidfile(Pidfile&& other) noexcept
@@ -65,11 +84,7 @@ Pidfile::~Pidfile() { remove(); }
 void Pidfile::remove() {
   if (fd_ < 0) return;
   // Only the file that is locked: somebody may have put another one in its place.
-  struct stat ours {};
-  struct stat there {};
-  if (::fstat(fd_, &ours) == 0 && ::stat(path_.c_str(), &there) == 0 &&
-      ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
-    ::unlink(path_.c_str());
+  if (same_file(fd_, path_)) ::unlink(path_.c_str());
   ::close(std::exchange(fd_, -1));
 }
 
@@ -83,10 +98,15 @@ Result<void> Pidfile::write() {
 }
 
 Result<Detachment> Detachment::begin() {
+  occupy_standard_descriptors();
   int ends[2];
   if (::pipe(ends) != 0) return Error{Errc::io_failed, errno, "a pipe to the daemon"};
   const pid_t child = ::fork();
-  if (child < 0) return Error{Errc::io_failed, errno, "fork"};
+  if (child < 0) {
+    const int error = errno;
+    for (const int end : ends) ::close(end);
+    return Error{Errc::io_failed, error, "fork"};
+  }
   if (child > 0) {
     ::close(ends[1]);
     exit_like_child(ends[0], child);

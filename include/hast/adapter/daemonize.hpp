@@ -8,6 +8,10 @@
 
 namespace hast::adapter {
 
+/// Opens /dev/null on those of descriptors 0, 1, 2 that are closed: else a socket would get such a
+/// number and everything printed would go to its peer. First thing in main().
+void occupy_standard_descriptors();
+
 /// Locked as long as it exists, removed with it. Movable; a default one holds nothing.
 class Pidfile {
  public:
