@@ -30,7 +30,8 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
     volume_.stale.set_all();
     volume_.map.need_sync({0, volume_.map.extents() - 1});
   }
-  if (component.metadata_copy_lost) metadata_.commit();
+  // A component that never met a peer says from now on who used it (on-disk §2.1).
+  if (component.metadata_copy_lost || component.metadata.resuid == 0) metadata_.commit();
   volume_.outbox.observe(host);
   for (Slot& slot : slots_.slots()) {
     slot.primary = this;
@@ -365,7 +366,8 @@ void Primary::advance_write(Slot& slot) {
   } else if (slot.ListNode<Slot>::is_linked()) {
     return;  // it waits for the counter (INV-3) and will be taken up again
   } else {
-    switch (verdict(replication_, local_copy_of(slot), slot.remote_state)) {
+    const Replication mode = clients_left_ ? Replication::fullsync : replication_;
+    switch (verdict(mode, local_copy_of(slot), slot.remote_state)) {
       case Verdict::wait:
         break;
       case Verdict::success:
@@ -387,7 +389,10 @@ LocalState Primary::local_copy_of(const Slot& slot) const {
 }
 
 void Primary::succeed(Slot& slot) {
-  if (is_unreplicated(slot) && !episode_is_counted(slot)) return;  // INV-3: the counter first
+  if (is_unreplicated(slot)) {
+    if (clients_left_) return answer(slot, ECANCELED);
+    if (!episode_is_counted(slot)) return;  // INV-3: the counter first
+  }
   if (peer_ahead_ && !lag_is_recorded(slot)) return;               // INV-11: and so does this
   if (!slot.fua || slot.flushing) return answer(slot, 0);
   if (!slot.settled()) return;
@@ -430,7 +435,7 @@ void Primary::advance_flush(Slot& slot) {
     volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
   if (slot.answered) {
     // Answered early, then the peer failed: what it vouches for is safe here alone (INV-3).
-    if (settled && is_unreplicated(slot) && vouches_alone(slot) && !peer_ahead_) count_episode();
+    if (settled && vouches_alone(slot)) count_episode();
   } else if (!slot.ListNode<Slot>::is_linked()) {
     conclude_flush(slot);
   }
@@ -439,7 +444,7 @@ void Primary::advance_flush(Slot& slot) {
 
 void Primary::conclude_flush(Slot& slot) {
   const bool here = slot.local == LocalState::ok && !peer_ahead_;  // what counts is safe here
-  if (here && replication_ == Replication::async) return answer(slot, 0);
+  if (here && replication_ == Replication::async && !clients_left_) return answer(slot, 0);
   if (!slot.settled()) return;
   if (slot.remote_state == RemoteState::ok) {
     // What was in this node's cache may be gone; the peer can stand in only if it has everything.
@@ -448,16 +453,22 @@ void Primary::conclude_flush(Slot& slot) {
       lose_local(slot.local_error);
     }
     if (peer_ahead_ && !lag_is_recorded(slot)) return;
-    return answer(slot, 0);
+  } else if (!here) {
+    return answer(slot, failure_of(slot));
   }
-  if (!here) return answer(slot, failure_of(slot));
-  // INV-3: the peer may come up without what this flush vouches for: as good as a change.
-  if (vouches_alone(slot) && !episode_is_counted(slot)) return;
+  // INV-3: the peer may be promoted without what this flush vouches for: as good as a change.
+  if (vouches_alone(slot)) {
+    if (clients_left_) return answer(slot, ECANCELED);
+    if (!episode_is_counted(slot)) return;
+  }
   answer(slot, 0);
 }
 
-/// True if a flush that the peer did not do covers something that only this node's flush made safe.
+/// True if a flush covers something that only this node's flush made safe: the peer did not flush,
+/// or has not got everything back yet.
 bool Primary::vouches_alone(const Slot& slot) const {
+  if (peer_ahead_) return false;
+  if (slot.remote_state == RemoteState::ok && slot.flushing) return false;  // FUA: its own data
   return slot.remote_state == RemoteState::failed || volume_.map.unsynced().any();
 }
 

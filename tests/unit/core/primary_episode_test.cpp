@@ -258,6 +258,29 @@ TEST_CASE("INV-3: async: a flush answered early counts when the peer's answer ne
   CHECK(durable_count(rig) == 1);
 }
 
+TEST_CASE("INV-3: a flush during a resync counts: the peer has not got everything back yet") {
+  // Written on both and flushed on neither; the peer lost it with its power. Now both flush, but
+  // only one of them has something to flush.
+  PrimaryRig rig;
+  rig.start_connected();
+  rig.client().write(0, 4096, 1);
+  rig.settle();
+  rig.disconnect();
+  rig.peer().media().power_loss();
+  REQUIRE(rig.connect());
+  rig.settle_locally();
+  const auto id = rig.client().flush();
+  rig.settle_locally();
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived_of(IoKind::flush) == 1);
+  rig.peer().reply_first_of(IoKind::flush);
+  rig.settle_locally();
+  CHECK(rig.client().ok(id));
+  CHECK(durable_count(rig) == 1);
+  rig.settle();
+  CHECK(durable_count(rig) == 0);  // the resync is done
+}
+
 TEST_CASE("INV-7: an answer to facts that are no longer true is refused") {
   PrimaryRig rig;
   rig.start();
