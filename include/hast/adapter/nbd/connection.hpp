@@ -1,0 +1,111 @@
+// One client: its socket, and the coroutines that wait for it. They negotiate, then one receives
+// and one sends; what the bytes mean is decided by Negotiation and Transmission. Owned by the
+// export, which destroys it when ended() was called; everything on the export's executor.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "hast/adapter/nbd/negotiation.hpp"
+#include "hast/adapter/nbd/transmission.hpp"
+#include "hast/adapter/nbd/wakeup.hpp"
+#include "hast/base/log.hpp"
+#include "hast/port/frontend.hpp"
+
+namespace hast::adapter::nbd {
+
+namespace asio = boost::asio;
+
+struct ConnectionLimits {
+  /// A client that sends no whole option for so long is dropped.
+  std::chrono::milliseconds handshake_timeout{10'000};
+  /// How long the last replies may take to leave when a connection ends.
+  std::chrono::milliseconds drain_timeout{2'000};
+  TransmissionLimits transmission;
+};
+
+class Connection final : private Transmission::Owner {
+ public:
+  using Socket = asio::generic::stream_protocol::socket;
+
+  /// What a connection sees of the export. `serial` tells one serve() from the next.
+  struct Service {
+    Offer offer;
+    port::RequestSink* sink = nullptr;
+    std::uint64_t serial = 0;
+  };
+
+  class Owner {
+   public:
+    virtual Service service() const = 0;
+    virtual const ConnectionLimits& connection_limits() const = 0;
+    /// One line about one client; may drop lines when there are too many of them.
+    virtual void report(LogLevel level, const Connection& connection, std::string_view text) = 0;
+    /// Nothing of the connection runs any more: destroy it.
+    virtual void ended(Connection& connection) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Connection(Socket socket, std::string name, Owner& owner);
+  ~Connection();
+
+  void start();
+  /// Ends a transmission in an orderly way: what the sink has is answered. A negotiation goes on.
+  void withdraw();
+  /// Ends everything at once; slots come back as the sink completes them.
+  void close();
+
+  bool is_transmitting() const { return transmission_.has_value(); }
+  const std::string& name() const { return name_; }  // "client 3 (tcp://127.0.0.1:51234)"
+
+ private:
+  // Coroutines.
+  asio::awaitable<void> run();
+  asio::awaitable<bool> negotiate();
+  asio::awaitable<bool> haggle(Negotiation& negotiation);
+  asio::awaitable<bool> receive(ByteSpan into);
+  asio::awaitable<bool> skip(std::uint64_t bytes);
+  asio::awaitable<bool> send(ConstByteSpan from);
+  asio::awaitable<void> transmit(ReplyStyle style);
+  asio::awaitable<void> write_loop();
+
+  // Transmission::Owner
+  void work_ready() override { work_.set(); }
+  void output_complete() override;
+  void input_ready() override;
+  void quiet() override { quiet_.set(); }
+  void failed(std::string_view why) override;
+
+  enum class Sent : std::uint8_t { all, blocked, failed };
+  Sent send_output();
+  bool follow(const Negotiation::Answer& answer);
+  void spawn(asio::awaitable<void> task);
+  void task_ended();
+  void set_deadline(std::chrono::milliseconds timeout, std::string_view complaint);
+  void close_socket();
+
+  Socket socket_;
+  const std::string name_;
+  Owner& owner_;
+  std::size_t tasks_ = 0;  // coroutines and timer waits that refer to this
+  asio::steady_timer deadline_;
+  Wakeup work_;   // the writer waits for it,
+  Wakeup input_;  // the receiver for these two
+  Wakeup quiet_;
+  std::uint64_t serial_ = 0;
+  port::RequestSink* sink_ = nullptr;
+  std::optional<Transmission> transmission_;
+  bool closing_ = false;
+};
+
+}  // namespace hast::adapter::nbd
