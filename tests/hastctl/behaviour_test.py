@@ -2,10 +2,11 @@
 """What hastctl does that no transcript of the original shows: our options, and a hastd that answers
 late, wrongly or not at all."""
 import json
+import re
 import subprocess
 
 import harness
-from harness import Daemon, HastctlTest, error, no_such, result, status
+from harness import HastctlTest, error, no_such, result, status
 
 CURRENT = {"name": "r0", "previous_role": "init", "role": "primary"}
 
@@ -54,6 +55,20 @@ class OptionTest(HastctlTest):
         self.config.write_text("resources:\n  r0:\n    locl: /x\n")
         self.assert_failed(self.hastctl("status"), 78, f"[ERROR] {self.config}:3:5: ",
                            'did you mean "local"?')
+
+
+class ManualTest(HastctlTest):
+
+    def test_the_manual_page_has_every_option_and_exit_status(self):
+        page = (harness.GOLDEN.parent.parent / "docs" / "man" / "hastctl.8").read_text()
+        described = set(re.findall(r"^\.It Fl (\S+)", page, re.M))
+        usage = self.run_hastctl("--help").stdout
+        options = {o[1:] for o in re.findall(r"(?<![\w-])--?[a-z]+\b", usage)}
+        self.assertGreaterEqual(len(options), 10)
+        self.assertEqual(options, described)
+        statuses = set(re.findall(r"\b\d+\b", " ".join(re.findall(r"^\.It ([\d ,]+)$", page, re.M))))
+        self.assertEqual({int(s) for s in statuses},
+                         {0, 1, 2, 4, 5, 64, 65, 66, 69, 70, 71, 72, 74, 75, 78, 255})
 
 
 class DaemonTest(HastctlTest):
