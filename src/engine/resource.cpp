@@ -233,6 +233,7 @@ Awaitable<void> Resource::withdraw_frontend() {
     done = true;
     tick_timer_->cancel();
   });
+  if (primary_) primary_->clients_left();
   // Clients' requests wait for the peer's answers; a dead peer must not hold up a demotion.
   const port::TimePoint end = ports_.clock.now() + kDrainTime;
   while (!done) {

@@ -119,6 +119,9 @@ class Primary final : public port::RequestSink,
   void set_replication(Replication mode) { replication_ = mode; }
   void set_metaflush(MapCommit::Flush flush) { commit_.set_flush(flush); }
 
+  /// Nobody hears answers any more: from now on nothing is acknowledged that the peer lacks, so that
+  /// a demotion during an outage does not look like a split-brain afterwards (INV-3, INV-7).
+  void clients_left() { clients_left_ = true; }
   /// The front-end is withdrawn: leave as little behind as possible (needs the peer for that).
   void prepare_stop();
   bool quiet() const;
@@ -234,6 +237,7 @@ class Primary final : public port::RequestSink,
   bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
   bool sync_ending_ = false;   // the pass is over, its barrier is not
   bool sync_barrier_ = false;  // the running barrier began after the pass ended
+  bool clients_left_ = false;
   bool stopping_ = false;
   bool last_barrier_due_ = false;  // once nothing is on its way any more
   bool synced_ = false;            // since link_up() everything was copied and flushed
