@@ -12,7 +12,7 @@ import threading
 import unittest
 
 # `TEST.py HASTCTL GOLDEN_FOLDER [unittest arguments]`, as tests/hastctl/CMakeLists.txt calls them.
-HASTCTL, GOLDEN = sys.argv[1], pathlib.Path(sys.argv[2])
+HASTCTL, GOLDEN = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 
 CONFIG = """\
 control: {folder}/ctl
