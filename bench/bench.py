@@ -105,7 +105,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("build", help="folder with hastd and hastctl")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2, help="of each run of fio")
+    parser.add_argument("--seconds", type=float, default=1, help="of each run of fio")
     parser.add_argument("--size", type=int, default=512, help="of each disk, MiB")
     parser.add_argument("--modes", type=lambda text: text.split(","), default=["fullsync", "memsync", "async"])
     parser.add_argument("--dir", type=lambda text: text.split(","),
@@ -125,7 +125,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up on the way out
     out = Tee(sys.stdout, open(args.output, "w")) if args.output else sys.stdout
     runs = len(args.workloads) * (1 + len(args.modes)) * args.rounds * len(args.dir)
-    print(f"{args.rounds} rounds of {args.seconds:g} s, {runs} runs, about {runs * (args.seconds + 0.5) / 60:.0f} minutes; "
+    print(f"{args.rounds} rounds of {args.seconds:g} s, {runs} runs, about {runs * (args.seconds + 0.8) / 60:.0f} minutes; "
           f"{os.cpu_count()} cores; {time.strftime('%F')}.", file=out)
     print("Medians. CPU: nbdkit, or primary + secondary. Ratio: IOPS against nbdkit on the same disk.", file=out)
     for folder in args.dir:

@@ -129,7 +129,7 @@ if s:
     part = done / total if total else 0
     bar = "#" * int(30 * part)
     print("[%-30s] %3d %%  %4d of %d MiB" % (bar, 100 * part, done >> 20, total >> 20))
-elif r["status"] == "complete":
+elif r["status"] == "complete" and r["dirty_bytes"] == 0:
     print("done")')
     if [ "$line" = done ]; then break; fi
     if [ -n "$line" ]; then
@@ -195,7 +195,7 @@ start_node b
 tell "Node a listens on 127.0.0.1, node b on 127.0.0.2; each has a disk of $DISK and its own hastd."
 show b role secondary shared
 show a role primary shared
-wait_for a status=complete resync=null
+wait_for a status=complete resync=null dirty_bytes=0
 show a status
 good "connected: whatever is written on a is on b before the writer is told it is done (fullsync)"
 
@@ -240,7 +240,7 @@ step "Node b returns and catches up"
 start_node b
 show b role secondary shared
 progress a
-wait_for a status=complete resync=null
+wait_for a status=complete resync=null dirty_bytes=0
 show a status
 if [ -n "$MOUNT" ]; then sync -f "$DIR/mnt"; fi
 compare_disks
@@ -314,7 +314,7 @@ step "Node a comes back as secondary"
 start_node a
 show a role secondary shared
 progress b
-wait_for b status=complete resync=null
+wait_for b status=complete resync=null dirty_bytes=0
 show b status
 ctl b role init shared
 ctl a role init shared

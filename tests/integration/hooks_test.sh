@@ -10,7 +10,7 @@ ls -l /proc/self/fd > "$base/hook.fds.$$"
 grep SigBlk /proc/self/status >> "$base/hook.signals"
 echo "$0 $*" >> "$base/hook.calls"
 [ "$1" = syncdone ] && exit 3
-[ "$1" = connect ] && exec sleep 30
+[ -e "$base/hang" ] && exec sleep 30
 exit 0
 SH
 chmod +x "$HOOK"
@@ -58,6 +58,14 @@ role a primary
 role b init
 expect_soon called role r0 secondary init
 called role r0 primary primary && fail "a hook for no change"
-alive a
-stop_node a # does not wait for the sleeping hooks
+
+say "a hook that hangs: roles, clients and the end of the daemon do not wait for it"
+touch "$DIR/hang"
+role a init
+expect_soon called role r0 primary init
+role a primary
+client a --ops 50
+from=$SECONDS
+stop_node a
+[ $((SECONDS - from)) -le 15 ] || fail "the end took $((SECONDS - from)) s"
 say ok

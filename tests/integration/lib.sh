@@ -197,7 +197,8 @@ connected_pair() {
   wait_for b status=complete
 }
 
-in_sync() { wait_for "${1:-a}" status=complete resync=null; }
+# in_sync [NODE]: connected, nothing left to copy and no write on its way.
+in_sync() { wait_for "${1:-a}" status=complete resync=null dirty_bytes=0; }
 
 # The client --------------------------------------------------------------------------------------
 
