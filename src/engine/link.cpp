@@ -238,7 +238,10 @@ Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply 
     answer->map = map;
   }
   if (closed_) co_return Errc::cancelled;
-  co_return primary_.link_up(*answer, facts);
+  Result<void> up = primary_.link_up(*answer, facts);
+  if (!up && up.error().code == Errc::peer_waits)
+    co_return Error{Errc::cancelled, 0, "writes overtook the handshake, which is repeated at once"};
+  co_return up;
 }
 
 /// Everything about the answer that can be judged before its map is received.
@@ -256,11 +259,12 @@ Result<core::PeerAnswer> Link::check_answer(const wire::SecondReply& reply) cons
     return Error{
         Errc::size_mismatch, 0,
         fmt::format("this node has extents of {} bytes, the peer of {}", extent, reply.extentsize)};
-  // Both new: no map. Otherwise at least ours; the reserve behind it is a matter of the peer's
-  // layout, bounded by what a map of small extents may need (INV-9).
-  constexpr std::uint32_t kMaxMapBytes = 256 * 1024 * 1024;
-  const std::uint64_t least = reply.virgin ? 0 : primary_.map_bytes();
-  if (reply.mapsize < least || reply.mapsize > std::max<std::uint64_t>(kMaxMapBytes, least) ||
+  // Both new: no map. Otherwise at least ours; an original sends as much as its component's size
+  // would need, which may be more than the volume does, but not out of all proportion (INV-9).
+  const std::uint64_t own = primary_.map_bytes();
+  const std::uint64_t least = reply.virgin ? 0 : own;
+  const std::uint64_t most = 8 * own + 1024 * 1024;
+  if (reply.mapsize < least || reply.mapsize > most ||
       (reply.mapsize > 0) != reply.payload.present())
     return Error{Errc::malformed, 0, "the peer's map has an impossible size"};
   core::PeerAnswer answer;
