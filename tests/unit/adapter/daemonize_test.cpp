@@ -42,6 +42,14 @@ void note(const std::string& path, const std::string& text) {
   ::rename(draft.c_str(), path.c_str());
 }
 
+/// In a daemon, which nobody reaps: not for ever, and not longer than the test's directory exists.
+void wait_for_file(const TempDir& dir, const std::string& name) {
+  for (int i = 0; i < 2000; ++i) {
+    if (std::filesystem::exists(dir.file(name)) || !std::filesystem::exists(dir.path())) return;
+    ::usleep(10'000);
+  }
+}
+
 std::string wait_for_note(const std::string& path) {
   for (int i = 0; i < 1000 && !std::filesystem::exists(path); ++i) ::usleep(10'000);
   return read_text(path);
@@ -133,13 +141,12 @@ TEST_CASE("A pidfile that cannot be made is an I/O failure with its path") {
 TEST_CASE("The lock of a pidfile is the child's after a fork") {
   const TempDir dir;
   const std::string path = dir.file("hastd.pid");
-  const std::string done = dir.file("done");
   const int status = status_of([&] {
     Result<Pidfile> pidfile = Pidfile::open(path);
     if (!pidfile) ::_exit(1);
     Result<Detachment> detachment = Detachment::begin();
     if (!detachment || !pidfile->write() || !detachment->ready()) ::_exit(2);
-    while (!std::filesystem::exists(done)) ::usleep(10'000);
+    wait_for_file(dir, "done");
     { const Pidfile released = std::move(*pidfile); }
     note(dir.file("end"), "end");
     ::_exit(0);
@@ -196,7 +203,7 @@ TEST_CASE("A daemon that is ready has let go of its standard descriptors") {
     if (::write(2, "trouble\n", 8) != 8) ::_exit(2);  // still seen
     if (!detachment->ready()) ::_exit(3);
     (void)!::write(1, "lost\n", 5);
-    while (!std::filesystem::exists(dir.file("go"))) ::usleep(10'000);
+    wait_for_file(dir, "go");
     ::_exit(0);
   });
   ::close(ends[1]);
