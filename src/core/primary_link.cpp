@@ -95,7 +95,7 @@ void Primary::link_down() {
   Entry entry(*this);
   if (!volume_.outbox.connected()) return;
   episode_ = Episode::none;  // INV-3: a new episode, counted by its first acknowledged change
-  merge_map_ticket_ = merge_metadata_ticket_ = 0;
+  merge_map_ticket_ = merge_metadata_ticket_ = synced_ticket_ = 0;
   if (resync_.running() || sync_ending_)
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = last_barrier_due_ = false;
@@ -163,6 +163,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
     lose_local(error);
   if (lag_ == Lag::recording && ticket >= lag_ticket_)
     lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
+  if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
   metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
   if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
 
@@ -336,7 +337,7 @@ void Primary::sync_incomplete() {
 void Primary::mark_synced() {
   HAST_ASSERT(!volume_.stale.any());
   synced_ = true;
-  const SyncSource source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
+  synced_from_ = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   peer_ahead_ = false;
   lag_ = Lag::none;
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
@@ -346,10 +347,17 @@ void Primary::mark_synced() {
   mine.localcnt = peer_.remote;
   mine.remotecnt = peer_.local;
   mine.inconsistent = false;
-  if (changed) metadata_.commit();
+  if (!changed) return announce_synced();
+  // Not before it is durable: on this news the other node may be promoted, and an older count found
+  // here after a crash would look like a split-brain (INV-7).
+  synced_ticket_ = metadata_.commit();
+}
+
+void Primary::announce_synced() {
+  synced_ticket_ = 0;
   happened({.kind = sync_copied_ > 0 ? Event::Kind::sync_done : Event::Kind::in_sync,
             .bytes = sync_copied_,
-            .source = source});
+            .source = synced_from_});
 }
 
 void Primary::tick() {

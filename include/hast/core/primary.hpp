@@ -119,8 +119,8 @@ class Primary final : public port::RequestSink,
   void set_replication(Replication mode) { replication_ = mode; }
   void set_metaflush(MapCommit::Flush flush) { commit_.set_flush(flush); }
 
-  /// Nobody hears answers any more: from now on nothing is acknowledged that the peer lacks, so that
-  /// a demotion during an outage does not look like a split-brain afterwards (INV-3, INV-7).
+  /// Nobody hears answers any more: from now on nothing is acknowledged that the peer lacks, so
+  /// that a demotion during an outage does not look like a split-brain afterwards (INV-3, INV-7).
   void clients_left() { clients_left_ = true; }
   /// The front-end is withdrawn: leave as little behind as possible (needs the peer for that).
   void prepare_stop();
@@ -202,6 +202,7 @@ class Primary final : public port::RequestSink,
   void clean_map();
   void sync_incomplete();
   void mark_synced();
+  void announce_synced();
   void happened(Event event) { host_.happened(event); }
 
   PrimaryHost& host_;
@@ -245,6 +246,8 @@ class Primary final : public port::RequestSink,
   bool peer_discards_ = true;      // until the connected peer says that it cannot
   int retry_ticks_ = 0;            // until an incomplete resync is tried again
   int metadata_retry_ticks_ = 0;   // until a failed commit is tried again; 0: none failed
+  Ticket synced_ticket_ = 0;       // of the counters that follow a resync; 0: announced
+  SyncSource synced_from_ = SyncSource::primary;
   std::uint64_t sync_copied_ = 0;
   Counters peer_;
   std::size_t degraded_writes_ = 0;  // under way without a peer
