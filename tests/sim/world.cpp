@@ -56,6 +56,7 @@ ProcessParts World::parts(const std::string& host, SeededRandom random, HookLine
 }
 
 void World::tap(LogLevel level, std::string_view line) {
+  if (a_.has_dying() || b_.has_dying()) return;  // what the dead would say
   if (printing_)
     fmt::print(stderr, "{:14.6f} {}\n", static_cast<double>(now().count()) / 1e9, line);
   log_.push_back({clock_.now(), level, std::string(line)});

@@ -70,6 +70,7 @@ class World {
   /// Bytes of the volume that differ between the machines.
   std::uint64_t different_bytes();
 
+  /// Without what a dying process would have said at the instant of its death.
   const std::vector<LogLine>& log() const { return log_; }
   void clear_log() { log_.clear(); }
   std::size_t logged(std::string_view text) const;

@@ -1,0 +1,130 @@
+#include "workload.hpp"
+
+#include <algorithm>
+
+namespace hast::sim {
+
+namespace {
+constexpr port::Duration kNotServing = std::chrono::milliseconds(50);
+}
+
+Workload::Workload(World& world, History& history, SeededRandom random, WorkloadOptions options)
+    : world_(world),
+      history_(history),
+      random_(random),
+      options_(options),
+      pauses_(options.clients) {}
+
+Workload::~Workload() {
+  HAST_ASSERT(idle());
+  for (const VirtualClock::Key& pause : pauses_) world_.clock().cancel(pause);
+}
+
+void Workload::start() {
+  if (std::exchange(running_, true)) return;
+  for (unsigned client = 0; client < options_.clients; ++client) {
+    world_.clock().cancel(pauses_[client]);
+    pause(client);
+  }
+}
+
+void Workload::pause(unsigned client) {
+  pauses_[client] = world_.clock().after(random_.between(options_.min_pause, options_.max_pause),
+                                         [this, client] { next(client); });
+}
+
+void Workload::next(unsigned client) {
+  if (!running_) return;
+  if (machine_ != nullptr && machine_->serving()) return issue(client);
+  pauses_[client] = world_.clock().after(kNotServing, [this, client] { next(client); });
+}
+
+void Workload::issue(unsigned client) {
+  unsigned draw = static_cast<unsigned>(random_.below(100));
+  const auto falls = [&draw](unsigned percent) {
+    if (draw < percent) return true;
+    draw -= percent;
+    return false;
+  };
+  if (falls(options_.reads)) return read(client);
+  if (falls(options_.flushes)) return flush(client);
+  if (falls(options_.discards)) return write(client, IoKind::discard);
+  if (falls(options_.zeroes)) return write(client, IoKind::write_zeroes);
+  write(client, IoKind::write);
+}
+
+/// Within one block, as front-ends split.
+History::Range Workload::draw_range() {
+  constexpr std::uint64_t kBlockSectors = port::kBlockBytes / History::kSectorBytes;
+  History::Range range;
+  range.first = random_.below(history_.sectors());
+  range.count = random_.between(1, options_.max_sectors);
+  const std::uint64_t block_end = (range.first / kBlockSectors + 1) * kBlockSectors;
+  range.count = std::min({range.count, block_end - range.first, history_.sectors() - range.first});
+  return range;
+}
+
+void Workload::ask(ClientRequest request) {
+  ++in_flight_;
+  machine_->frontend()->request(std::move(request));
+}
+
+void Workload::finished(unsigned client, int error) {
+  --in_flight_;
+  if (error != kUnknown) ++answered_;
+  if (error > 0) ++failed_;
+  pause(client);
+}
+
+void Workload::write(unsigned client, IoKind kind) {
+  const History::Range range = draw_range();
+  if (!history_.is_free(range)) return pause(client);
+  ClientRequest asked;
+  asked.kind = kind;
+  asked.fua = random_.chance(options_.forced);
+  asked.offset_bytes = range.offset_bytes();
+  asked.length_bytes = range.length_bytes();
+  if (kind == IoKind::write) {
+    asked.data.resize(range.length_bytes());
+    History::fill(history_.begin_write(range), range, asked.data);
+  } else {
+    history_.begin_zeroes(range);
+  }
+  const bool forced = asked.fua;
+  asked.done = [this, client, range, forced](int error, ConstByteSpan) {
+    using Outcome = History::Outcome;
+    const Outcome success = forced ? Outcome::acknowledged_durable : Outcome::acknowledged;
+    history_.end_write(range, error == 0 ? success : Outcome::open);
+    finished(client, error);
+  };
+  ask(std::move(asked));
+}
+
+void Workload::read(unsigned client) {
+  const History::Range range = draw_range();
+  if (!history_.is_free(range)) return pause(client);
+  history_.begin_read(range);
+  ClientRequest asked;
+  asked.offset_bytes = range.offset_bytes();
+  asked.length_bytes = range.length_bytes();
+  asked.done = [this, client, range](int error, ConstByteSpan data) {
+    history_.end_read(range);
+    if (error == 0) {
+      if (auto problem = history_.read(range, data)) wrong_.push_back("a client read: " + *problem);
+    }
+    finished(client, error);
+  };
+  ask(std::move(asked));
+}
+
+void Workload::flush(unsigned client) {
+  ClientRequest asked;
+  asked.kind = IoKind::flush;
+  asked.done = [this, client, sent = history_.now()](int error, ConstByteSpan) {
+    if (error == 0) history_.flushed(sent);
+    finished(client, error);
+  };
+  ask(std::move(asked));
+}
+
+}  // namespace hast::sim

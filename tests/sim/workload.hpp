@@ -1,0 +1,68 @@
+// Clients at work: a fixed number of them, each with one request at a time, on whichever machine
+// they are attached to, with pauses in between. They know what they may expect (History) and
+// collect what is wrong. Everything is drawn from one seed and happens on the virtual clock.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "history.hpp"
+#include "world.hpp"
+
+namespace hast::sim {
+
+struct WorkloadOptions {
+  unsigned clients = 8;
+  port::Duration min_pause = std::chrono::microseconds(0);
+  port::Duration max_pause = std::chrono::milliseconds(20);
+  std::uint64_t max_sectors = 64;
+  // Percent of requests; the rest are writes.
+  unsigned reads = 25;
+  unsigned flushes = 4;
+  unsigned discards = 4;
+  unsigned zeroes = 4;
+  unsigned forced = 5;  // of the writes
+};
+
+class Workload {
+ public:
+  Workload(World& world, History& history, SeededRandom random, WorkloadOptions options);
+  ~Workload();
+
+  /// Requests go there from now on, whenever it serves.
+  void attach(Machine& machine) { machine_ = &machine; }
+  void start();
+  /// No new requests.
+  void stop() { running_ = false; }
+  bool idle() const { return in_flight_ == 0; }
+
+  std::uint64_t answered() const { return answered_; }
+  std::uint64_t failed() const { return failed_; }  // with an error
+  const std::vector<std::string>& wrong() const { return wrong_; }
+
+ private:
+  void next(unsigned client);
+  void pause(unsigned client);
+  void issue(unsigned client);
+  void write(unsigned client, IoKind kind);
+  void read(unsigned client);
+  void flush(unsigned client);
+  void finished(unsigned client, int error);
+  History::Range draw_range();
+  void ask(ClientRequest request);
+
+  World& world_;
+  History& history_;
+  SeededRandom random_;
+  WorkloadOptions options_;
+  Machine* machine_ = nullptr;
+  std::vector<VirtualClock::Key> pauses_;
+  bool running_ = false;
+  unsigned in_flight_ = 0;
+  std::uint64_t answered_ = 0;
+  std::uint64_t failed_ = 0;
+  std::vector<std::string> wrong_;
+};
+
+}  // namespace hast::sim
