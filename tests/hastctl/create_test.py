@@ -138,20 +138,27 @@ class CreateTest(HastctlTest):
         self.assert_failed(self.hastctl("create", "r0", preexec_fn=no_room), 74,
                            "[ERROR] [r0] Unable to write metadata", "File too large")
 
-    def test_an_inconsistent_component_says_so(self):
-        # As hastd leaves it in the middle of a resync: only the mark and the checksum differ.
+    def test_an_inconsistent_component_says_so_and_the_newer_copy_counts(self):  # INV-5, INV-10
         image = self.make_image("a.img", 16 * MIB)
         self.hastctl("create", "r0")
-        block = bytearray(image.read_bytes()[:4096])
+        old = self.hastctl("dump", "r0").stdout
+        for newer in (0, MIB - 4096):
+            self.hastctl("create", "r0")
+            block = self.inconsistent(image.read_bytes()[:4096])
+            with image.open("r+b") as file:
+                file.seek(newer)
+                file.write(block)
+            self.assert_ran(self.hastctl("dump", "r0"), stdout=old + "    inconsistent: yes\n")
+
+    def inconsistent(self, block):
+        """`block` as hastd writes it next, before the first block of a resync."""
+        block = bytearray(block)
+        block[block.index(b"hast_sequence\0") + 16] += 1
         block[block.index(b"hast_inconsistent\0") + 24] = 1
         at = block.index(b"hast_checksum\0") + 16
         block[at:at + 4] = bytes(4)
         block[at:at + 4] = zlib.crc32(block).to_bytes(4, "little")
-        with image.open("r+b") as file:
-            file.write(block)
-            file.seek(MIB - 4096)
-            file.write(block)
-        self.assertTrue(self.hastctl("dump", "r0").stdout.endswith("    inconsistent: yes\n"))
+        return block
 
     def test_the_first_status_that_is_not_0_is_the_exit_status(self):
         self.assert_failed(self.hastctl("create", "nosuch", "r0"), 65, "Unknown resource nosuch.",
