@@ -128,7 +128,7 @@ TEST_CASE("Failures are counted: a status, a signal, a program that does not exi
 }
 
 TEST_CASE("A hook that hangs is terminated, one that ignores that is killed, with its children") {
-  World world({.run_time = 100ms, .grace_time = 100ms});
+  World world({.run_time = 1s, .grace_time = 300ms});
   const std::string stubborn = world.script(
       "stubborn",
       "trap '' TERM\necho $$ > pid\n(trap '' TERM; sleep 600) &\nsleep 600\nsleep 600\n");
@@ -212,7 +212,7 @@ TEST_CASE("Of too many waiting hooks of a resource the oldest go; other resource
 }
 
 TEST_CASE("A stop gives hooks a while, then ends them, and takes no new ones") {
-  World world({.grace_time = 100ms, .stop_time = 100ms});
+  World world({.grace_time = 300ms, .stop_time = 1500ms});
   world.hooks.run({world.script("hangs", "sleep 600\n"), "role", "a"});
   world.hooks.run({world.script("quick", "sleep 0.01; echo done > quick.out\n"), "role", "b"});
   world.hooks.stop();
