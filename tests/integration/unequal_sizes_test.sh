@@ -22,10 +22,14 @@ say "-m makes them equal; the extents still differ"
 role b init
 ctl b create -m 64M -e 1M r0
 role b secondary
+role a init # a new attempt at once: after such a refusal the next one is ten seconds away
+role a primary
 wait_for a status=degraded "reason~extents of"
 role b init
 ctl b create -m 64M r0
 role b secondary
+role a init
+role a primary
 in_sync
 verify a
 say ok
