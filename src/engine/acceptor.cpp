@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 constexpr port::Duration kFirstMessageTime = 20s;  // wire-protocol §4
 constexpr port::Duration kWatchInterval = 1s;
 constexpr port::Duration kAcceptPause = 200ms;
+constexpr std::size_t kShownBytes = 64;  // of a name that a stranger chose
 
 }  // namespace
 
@@ -146,8 +147,9 @@ Awaitable<Result<void>> Acceptor::hand_over(VisitorPlace place, Frame frame) {
   if (resource == nullptr) {
     wire::Refusal refusal{"Resource not configured.", false};
     (void)co_await refuse(place->stream.get(), std::move(refusal));
-    co_return Error{Errc::no_such_resource, 0,
-                    "it asks for resource \"" + name + "\", which is not configured"};
+    co_return Error{
+        Errc::no_such_resource, 0,
+        "it asks for resource \"" + name.substr(0, kShownBytes) + "\", which is not configured"};
   }
   const std::optional<Address> remote = resource->settings().remote;
   std::vector<Address> allowed;

@@ -5,7 +5,7 @@ namespace hast::sim {
 RawEnd::RawEnd(std::shared_ptr<Connection> connection, int end)
     : connection_(std::move(connection)), end_(end), scratch_(wire::kMaxEncodedBytes) {}
 
-void RawEnd::send(ConstByteSpan bytes) {
+void RawEnd::send_bytes(ConstByteSpan bytes) {
   while (!bytes.empty() && !connection_->broken(end_)) {
     const boost::asio::const_buffer buffer(bytes.data(), bytes.size());
     const std::size_t sent = connection_->write(end_, {&buffer, 1});

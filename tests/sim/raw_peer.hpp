@@ -19,10 +19,10 @@ class RawEnd {
   RawEnd(std::shared_ptr<Connection> connection, int end);
   ~RawEnd() { connection_->close(end_); }
 
-  void send(ConstByteSpan bytes);
+  void send_bytes(ConstByteSpan bytes);
   template <class Message>
   void send(const Message& message, std::uint8_t version = wire::kProtocolVersion) {
-    send(framed(wire::encode(message, version, scratch_)));
+    send_bytes(framed(wire::encode(message, version, scratch_)));
   }
   void close() { connection_->close(end_); }
   /// The other side is gone.
