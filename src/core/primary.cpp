@@ -393,7 +393,7 @@ void Primary::succeed(Slot& slot) {
     if (clients_left_) return answer(slot, ECANCELED);
     if (!episode_is_counted(slot)) return;  // INV-3: the counter first
   }
-  if (peer_ahead_ && !lag_is_recorded(slot)) return;               // INV-11: and so does this
+  if (peer_ahead_ && !lag_is_recorded(slot)) return;  // INV-11: and so does this
   if (!slot.fua || slot.flushing) return answer(slot, 0);
   if (!slot.settled()) return;
   slot.flushing = true;
