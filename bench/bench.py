@@ -81,7 +81,9 @@ def measure(folder, args, out):
         candidates = servers.candidates()
         for name, rw, block, depth in args.workloads:
             samples = {candidate.name: [] for candidate in candidates}
-            for _ in range(args.rounds):
+            for number in range(args.rounds):
+                if number and time.monotonic() > args.deadline:
+                    break  # one round of each workload is the least
                 for candidate in candidates:
                     samples[candidate.name].append(fio(candidate, rw, block, depth, args.seconds))
             for row in rows(name, samples, candidates):
@@ -112,10 +114,12 @@ def arguments():
                         default=["/dev/shm", os.environ.get("TMPDIR", "/tmp")], help="folders for the disks")
     parser.add_argument("--workload", default="", help="only those with this in their name")
     parser.add_argument("--quick", action="store_true", help="one short round: does everything run?")
+    parser.add_argument("--minutes", type=float, default=20, help="start no second round after that time")
     parser.add_argument("--output", help="also write the tables to this file")
     args = parser.parse_args()
     if args.quick:
         args.rounds, args.seconds, args.size, args.dir = 1, 0.5, 64, args.dir[:1]
+    args.deadline = time.monotonic() + 60 * args.minutes
     args.workloads = [one for one in WORKLOADS if args.workload in one[0]]
     return args
 

@@ -2,7 +2,7 @@
 # Compares a replicated pair with `nbdkit file` on the same disk in the same run:
 #
 #   bench/bench.sh BUILD_DIR [--rounds N] [--quick] [--modes fullsync,memsync,async] [--dir DIR]
-#                            [--seconds S] [--size MIB] [--output FILE.md]
+#                            [--seconds S] [--size MIB] [--minutes M] [--workload WORD] [--output FILE.md]
 #
 # --dir names folders for the disks, comma separated (default: /dev/shm, and the folder of TMPDIR).
 set -euo pipefail
