@@ -32,6 +32,8 @@ class CoreClient {
     fua_ = true;
     return write(offset, length, fill);
   }
+  /// Of the next request.
+  void set_fua(bool fua) { fua_ = fua; }
   Id read(std::uint64_t offset, std::uint64_t length) {
     return submit(IoKind::read, offset, length);
   }
