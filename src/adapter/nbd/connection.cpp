@@ -35,11 +35,10 @@ Connection::~Connection() { HAST_ASSERT(tasks_ == 0); }
 void Connection::start() { spawn(run()); }
 
 void Connection::withdraw() {
-  if (!transmission_ || closing_) return;
+  if (!transmission_) return;
   boost::system::error_code ignored;
   socket_.cancel(ignored);
   transmission_->withdraw();
-  set_deadline(owner_.connection_limits().drain_timeout, {});
 }
 
 void Connection::close() {

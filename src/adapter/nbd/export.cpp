@@ -116,7 +116,7 @@ void NbdExport::withdraw(std::string reason, std::function<void()> done) {
   sink_ = nullptr;
   ++serial_;
   reason_ = std::move(reason);
-  withdrawn_ = std::move(done);
+  withdrawn_.push_back(std::move(done));
   for (const auto& connection : connections_) connection->withdraw();
   check_withdrawn();
 }
@@ -133,10 +133,10 @@ void NbdExport::stop(std::function<void()> done) {
 
 /// `done` is posted: whoever called us is not called back from inside.
 void NbdExport::check_withdrawn() {
-  if (!withdrawn_) return;
+  if (withdrawn_.empty()) return;
   const auto transmits = [](const auto& connection) { return connection->is_transmitting(); };
   if (std::any_of(connections_.begin(), connections_.end(), transmits)) return;
-  asio::post(executor_, std::exchange(withdrawn_, nullptr));
+  for (Done& done : std::exchange(withdrawn_, {})) asio::post(executor_, std::move(done));
 }
 
 void NbdExport::check_stopped() {

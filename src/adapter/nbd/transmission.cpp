@@ -123,7 +123,6 @@ void Transmission::progress() {
 }
 
 bool Transmission::wants_progress() const {
-  if (stream_ != nullptr && stream_->spare != nullptr) return true;
   return !waiting_for_slot_ && !out_of_pieces_ && (!pending_.empty() || (reading_ && !hungry_));
 }
 
@@ -274,8 +273,10 @@ void Transmission::release(Piece& piece) {
   drop_use(command);
 }
 
+/// In order of arrival, and nobody overtakes a command that wants a slot and may have one. So a
+/// stream gets the next slot of its connection: pieces that cannot leave before the stream has
+/// ended were taken while it held some itself, and can never be all the slots there are.
 void Transmission::submit_pending() {
-  submit_spare();
   for (auto next = pending_.begin(); next != pending_.end();) {
     Command& command = *next;
     ++next;
@@ -286,15 +287,6 @@ void Transmission::submit_pending() {
     }
     if (!command.has_pending()) pending_.erase(command);
   }
-}
-
-/// The stream goes on with the slot it has: everything else on this connection, and through the
-/// slots it holds perhaps other connections, may be waiting for the stream to end.
-void Transmission::submit_spare() {
-  if (stream_ == nullptr || stream_->spare == nullptr) return;
-  Command& command = *stream_;
-  submit_next(command, *std::exchange(command.spare, nullptr));
-  if (!command.has_pending()) pending_.erase(command);
 }
 
 void Transmission::submit_next(Command& command, Piece& piece) {

@@ -142,7 +142,6 @@ void Transmission::give_up(Command& command) {
   command.flush_due = false;
   if (command.is_pending()) pending_.erase(command);
   if (command.waits_to_stream()) waiting_streams_.erase(command);
-  if (Piece* spare = std::exchange(command.spare, nullptr)) release(*spare);
 }
 
 void Transmission::drop_arrived(Command& command) {
@@ -259,12 +258,10 @@ void Transmission::sent(std::size_t bytes) {
 }
 
 void Transmission::finish_output(Output& output) {
-  if (output.piece == nullptr) return drop_use(*output.command);
-  Command& command = *output.piece->command;
-  if (stream_ == &command && command.has_pending() && command.held == 1) {
-    command.spare = output.piece;  // see submit_spare()
-  } else {
+  if (output.piece != nullptr) {
     release(*output.piece);
+  } else {
+    drop_use(*output.command);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
@@ -59,13 +60,18 @@ struct Server {
     folder = pattern;
     path = folder + "/s";
     nbd::NbdOptions options = options_for({Address::Family::unix_socket, path, 0});
+    // Nothing may depend on these, so they never pass, except where a test says so.
+    options.limits.connection.handshake_timeout = 1h;
+    options.limits.connection.drain_timeout = 1h;
     adjust(options);
+    hast::tap_log([this](hast::LogLevel, std::string_view line) { log.emplace_back(line); });
     server.emplace(context.get_executor(), std::move(options));
     const auto started = server->start();
     REQUIRE(started);
   }
   ~Server() {
     if (server) stop();
+    hast::tap_log({});
     fs::remove_all(folder);
   }
 
@@ -109,6 +115,7 @@ struct Server {
   asio::io_context context;
   RamSink sink;
   std::optional<nbd::NbdExport> server;
+  std::vector<std::string> log;
   std::string folder;
   std::string path;
 };
@@ -342,6 +349,49 @@ TEST_CASE("A client that reads nothing does not keep the export from being withd
   CHECK(server.server->connections() == 0);
 }
 
+TEST_CASE("Withdrawn at any moment, the sink is not used once that is done") {
+  std::size_t moments = 0;
+  bool used = false;
+  for (bool finished = false; !finished; ++moments) {
+    Server server;
+    RamSink other({1 << 20, 512, 4}, [&] { asio::post(server.context, [&] { other.turn(); }); });
+    server.serve();
+    server.sink.keep_journal();
+    Client client(server);
+    client.send(Wire{}
+                    .u32(3)
+                    .text(nbd_option(nbd::NBD_OPT_GO, nbd_query("shared")))
+                    .text(nbd_write(1, 0, nbd_pattern(4096, 1)))
+                    .text(nbd_request(3, 2, 0, 0)));
+    std::size_t handlers = 0;
+    server.context.restart();
+    while (handlers < moments && server.context.poll_one() == 1) ++handlers;
+    finished = handlers < moments;  // it was idle: nothing new can be met later
+
+    server.withdraw("for a moment");
+    REQUIRE(server.server->serve(other));
+    if (!server.sink.take_journal().empty()) used = true;
+    server.settle();
+    CHECK(server.sink.take_journal().empty());
+    CHECK(server.sink.all_free());
+    client.hang_up();
+    server.stop();
+  }
+  CHECK(moments > 10);
+  CHECK(used);
+}
+
+TEST_CASE("Everyone who asked for the withdrawal is told") {
+  Server server;
+  server.serve();
+  Client client(server);
+  client.go();
+  int told = 0;
+  server.server->withdraw("first", [&] { ++told; });
+  server.server->withdraw("second", [&] { ++told; });
+  server.run_until([&] { return told == 2; });
+}
+
 TEST_CASE("Serving again after a withdrawal may offer another volume") {
   Server server;
   server.serve();
@@ -393,14 +443,24 @@ TEST_CASE("One client more than allowed is disconnected, the others do not notic
   Client first(server), second(server);
   first.go();
   second.go();
-  {
+  const auto surplus = [&] {
     Client third(server);
     CHECK(third.receive_rest().empty());
-  }
+  };
+  const auto complaints = [&] {
+    return std::count_if(server.log.begin(), server.log.end(), [](const std::string& line) {
+      return line.find("2 others are connected") != std::string::npos;
+    });
+  };
+  surplus();
+  surplus();
+  CHECK(complaints() == 1);
   second.hang_up();
   server.run_until([&] { return server.server->connections() == 1; });
   Client fourth(server);
   fourth.go();
+  surplus();
+  CHECK(complaints() == 2);
   first.send(nbd_request(3, 1, 0, 0));
   CHECK(first.answer(1) == 0);
 }
@@ -435,6 +495,56 @@ TEST_CASE("A client that talks nonsense in the transmission is disconnected") {
   client.send(Wire{}.fill(28, 'G'));
   CHECK(client.receive_rest().empty());
   server.run_until([&] { return server.server->connections() == 0; });
+}
+
+TEST_CASE("A read that fails after its reply began disconnects, the export stays") {
+  Server server;
+  server.serve();
+  server.sink.fail(hast::IoKind::read, kBlock, 512, EIO);
+  Client client(server);
+  client.go();
+  server.sink.hold();
+  client.send(nbd_request(0, 1, 0, 2 * kBlock));
+  server.run_until([&] { return server.sink.submitted() == 2; });
+  server.sink.complete_at(0);
+  CHECK(client.receive(16 + kBlock).size() == 16 + kBlock);
+  server.sink.complete_at(0);
+  CHECK(client.receive_rest().empty());
+  server.sink.unhold();
+  Client another(server);
+  another.go();
+}
+
+TEST_CASE("With one command and one slot at a time a pipeline of requests still flows") {
+  Server server(
+      [](nbd::NbdOptions& options) {
+        options.limits.connection.transmission.commands = 1;
+        options.limits.connection.transmission.pieces = 1;
+      },
+      {4 << 20, 512, 1});
+  server.serve();
+  Client client(server);
+  client.go();
+  Wire requests;
+  for (std::uint64_t cookie = 0; cookie < 20; ++cookie)
+    requests.text(nbd_write(cookie, cookie * 512, nbd_pattern(512, 1)));
+  client.send(requests);
+  for (std::uint64_t cookie = 0; cookie < 20; ++cookie) CHECK(client.answer(cookie) == 0);
+}
+
+TEST_CASE("A client that reads late gets everything it asked for") {
+  Server server;
+  server.serve();
+  Client client(server);
+  client.go();
+  const std::string data = nbd_pattern(4 << 20, 3);
+  std::memcpy(server.sink.memory(), data.data(), data.size());
+  for (std::uint64_t i = 0; i < 32; ++i) client.send(nbd_request(0, 7, i * kBlock, kBlock));
+  server.settle();
+  std::size_t correct = 0;
+  for (std::uint64_t i = 0; i < 32; ++i)
+    correct += client.receive(16 + kBlock).substr(16) == data.substr(i * kBlock, kBlock);
+  CHECK(correct == 32);
 }
 
 TEST_CASE("A client that ends its requests still gets its answers") {

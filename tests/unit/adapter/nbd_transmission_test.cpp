@@ -191,6 +191,19 @@ TEST_CASE("A failed piece fails its write, the first error is told and the rest 
   CHECK(world.reply().error == 0);
 }
 
+TEST_CASE("Of several errors of one write the first that happens is told") {
+  World world(ReplyStyle::structured);
+  world.sink.fail(IoKind::write, 0, 512, ENOSPC);
+  world.sink.fail(IoKind::write, kBlock, 512, EIO);
+  world.hold();
+  world.send(nbd_write(9, 0, nbd_pattern(2 * kBlock, 5)));
+  world.complete_at(1);
+  world.complete_at(0);
+  const Chunk reply = world.reply();
+  CHECK(reply.error == nbd::NBD_EIO);
+  CHECK(reply.offset == kBlock);
+}
+
 TEST_CASE("FUA goes with a single piece, and becomes one flush after several") {
   World world(ReplyStyle::simple);
   world.send(nbd_write(1, 0, nbd_pattern(512, 1), nbd::NBD_CMD_FLAG_FUA));
@@ -469,30 +482,48 @@ TEST_CASE("Nothing gets between the blocks of a reply that is one run of bytes")
 }
 
 TEST_CASE("Clients with long reads and many short ones do not starve each other of slots") {
-  RamSink sink({4 << 20, 512, GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{5})});
-  nbd::TransmissionLimits limits;
-  limits.pieces = GENERATE(std::size_t{1}, std::size_t{3}, std::size_t{64});
-  TransmissionRig first(sink, ReplyStyle::simple, limits);
-  TransmissionRig second(sink, ReplyStyle::structured, limits);
-  for (unsigned i = 0; i < 20; ++i) {
-    first.send(nbd_request(0, i, 512, 3 * kBlock).str());
-    second.send(nbd_request(0, i, 512, 3 * kBlock, nbd::NBD_CMD_FLAG_DF).str());
-    for (unsigned j = 0; j < 5; ++j) {
-      first.send(nbd_request(0, 100 + i, 0, 512).str());
-      second.send(nbd_request(0, 100 + i, 0, 512).str());
+  const unsigned seed = GENERATE(range(1u, 60u));
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  const auto pick = [&](std::uint32_t below) {
+    return static_cast<std::uint32_t>(random() % below);
+  };
+  RamSink sink({1 << 20, 512, 1 + pick(6)});
+  sink.hold();
+  std::vector<std::unique_ptr<TransmissionRig>> clients;
+  std::vector<std::size_t> expected;
+  for (unsigned i = 0; i < 3; ++i) {
+    nbd::TransmissionLimits limits;
+    limits.pieces = 1 + pick(8);
+    limits.window = 1 + pick(4);
+    const bool simple = pick(2) != 0;
+    clients.push_back(std::make_unique<TransmissionRig>(
+        sink, simple ? ReplyStyle::simple : ReplyStyle::structured, limits));
+    expected.push_back(0);
+    for (std::uint64_t cookie = 0; cookie < 40; ++cookie) {
+      const bool is_long = pick(2) != 0;
+      const std::uint32_t length = is_long ? static_cast<std::uint32_t>(3 * kBlock) : 512;
+      const std::uint16_t flags = simple ? 0 : nbd::NBD_CMD_FLAG_DF;
+      clients[i]->send(nbd_request(0, cookie, 512, length, flags).str());
+      expected[i] += length + (simple ? 16 : is_long ? 28 + 20 : 28);
     }
   }
-  bool moved = true;
-  while (moved) {
+  for (;;) {
     sink.turn();
-    moved = first.step();
-    moved = second.step() || moved || sink.submitted() > 0;
+    bool moved = false;
+    for (unsigned i = 0; i < 3; ++i) moved = clients[(i + seed) % 3]->step() || moved;
+    if (moved && pick(4) != 0) continue;
+    if (sink.submitted() > 0) {
+      sink.complete_at(pick(static_cast<std::uint32_t>(sink.submitted())));
+    } else if (!moved) {
+      break;
+    }
   }
-  CHECK(first.undelivered() == 20 * (16 + 3 * kBlock) + 100 * (16 + 512));
-  CHECK(second.undelivered() == 20 * (28 + 3 * kBlock + 20) + 100 * (28 + 512));
+  for (unsigned i = 0; i < 3; ++i) {
+    CHECK(clients[i]->undelivered() == expected[i]);
+    clients[i]->end();
+  }
   CHECK(sink.all_free());
-  first.end();
-  second.end();
 }
 
 // Refusals --------------------------------------------------------------------------------------
@@ -732,6 +763,24 @@ TEST_CASE("The slot of a payload that never came whole goes back without a write
   CHECK(world.sink.all_free());
   CHECK(world.sink.take_journal().empty());
   CHECK(world.client.undelivered() == 0);
+}
+
+TEST_CASE("A slot that comes when nobody needs it any more goes back") {
+  RamSink sink({4 << 20, 512, 1});
+  TransmissionRig client(sink, ReplyStyle::simple);
+  hast::port::IoRequest* taken = sink.acquire();
+  client.send(nbd_request(1, 1, 0, 4096).fill(100, 'w').str());
+  while (client.step()) {
+  }
+  CHECK(sink.waiters() == 1);
+  client.end_input();
+  CHECK_FALSE(client.was_quiet);
+  sink.release(*taken);
+  sink.turn();
+  while (client.step()) {
+  }
+  CHECK(client.was_quiet);
+  CHECK(sink.all_free());
 }
 
 TEST_CASE("Aborting gives every slot back as the sink lets go of it, and answers nothing") {

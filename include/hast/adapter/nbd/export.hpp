@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hast/adapter/nbd/connection.hpp"
 #include "hast/adapter/nbd/listening_socket.hpp"
@@ -80,8 +81,8 @@ class NbdExport final : public port::Frontend, private Connection::Owner {
   std::string reason_ = "the export is not open yet";
   std::uint64_t serial_ = 0;
   std::list<std::unique_ptr<Connection>> connections_;
-  std::uint64_t clients_ = 0;  // ever, to number them
-  Done withdrawn_;
+  std::uint64_t clients_ = 0;    // ever, to number them
+  std::vector<Done> withdrawn_;  // to be told
   Done stopped_;
 
   std::chrono::steady_clock::time_point reports_since_{};

@@ -113,7 +113,6 @@ class Transmission final : private port::SlotWaiter {
     bool unanswered = false;
     bool in_order = false;   // the reply is one run of bytes: pieces leave in order
     bool streaming = false;  // its head has promised the whole length
-    Piece* spare = nullptr;  // of a stream: kept for the next piece
     bool fua = false;
     bool flush_due = false;  // a flush completes it
     Refusal error;           // the first one
@@ -158,7 +157,6 @@ class Transmission final : private port::SlotWaiter {
   void submit(Piece& piece, IoKind kind, std::uint64_t offset_bytes, std::uint64_t length_bytes);
   void release(Piece& piece);
   void submit_pending();
-  void submit_spare();
   void submit_next(Command& command, Piece& piece);
   void slot_freed() override;
   void stop_waiting();
