@@ -18,7 +18,7 @@ Awaitable<Result<void>> FrameReader::buffer_at_least(std::size_t bytes) {
     begin_ = 0;
   }
   while (buffered() < bytes) {
-    Result<std::size_t> got = co_await stream_.read_some(ByteSpan(buffer_).subspan(end_));
+    Result<std::size_t> got = co_await stream_.read_some(buffer_.span().subspan(end_));
     if (!got) co_return std::move(got).error();
     end_ += *got;
   }
@@ -31,15 +31,15 @@ Awaitable<Result<Frame>> FrameReader::next() {
     if (Result<void> got = co_await buffer_at_least(wire::kFrameHeaderBytes); !got)
       co_return std::move(got).error();
   }
-  Result<wire::FrameHeader> header =
-      wire::decode_frame_header(ConstByteSpan(buffer_).subspan(begin_, wire::kFrameHeaderBytes));
+  Result<wire::FrameHeader> header = wire::decode_frame_header(
+      ConstByteSpan(buffer_.span()).subspan(begin_, wire::kFrameHeaderBytes));
   if (!header) co_return std::move(header).error();
   const std::size_t whole = wire::kFrameHeaderBytes + header->nv_bytes;
   if (buffered() < whole) {
     if (Result<void> got = co_await buffer_at_least(whole); !got) co_return std::move(got).error();
   }
   Result<NvReader> nv = NvReader::parse(
-      ConstByteSpan(buffer_).subspan(begin_ + wire::kFrameHeaderBytes, header->nv_bytes));
+      ConstByteSpan(buffer_.span()).subspan(begin_ + wire::kFrameHeaderBytes, header->nv_bytes));
   begin_ += whole;
   if (!nv) co_return std::move(nv).error();
   co_return Frame{header->version, *nv};

@@ -36,7 +36,7 @@ bool FrameWriter::has_room() const {
 }
 
 ByteSpan FrameWriter::header_space() {
-  return ByteSpan(headers_).subspan(header_used_, wire::kMaxEncodedBytes);
+  return headers_.span().subspan(header_used_, wire::kMaxEncodedBytes);
 }
 
 wire::PayloadInfo FrameWriter::keep(const wire::EncodedPayload& payload) {
@@ -48,12 +48,11 @@ wire::PayloadInfo FrameWriter::keep(const wire::EncodedPayload& payload) {
 }
 
 wire::PayloadInfo FrameWriter::encode_data(ConstByteSpan data) {
-  return keep(wire::encode_payload(data, options_, ByteSpan(arena_).subspan(arena_used_)));
+  return keep(wire::encode_payload(data, options_, arena_.span().subspan(arena_used_)));
 }
 
 wire::PayloadInfo FrameWriter::encode_hole(std::uint32_t length) {
-  return keep(
-      wire::encode_zeroes(length, options_.checksum, ByteSpan(arena_).subspan(arena_used_)));
+  return keep(wire::encode_zeroes(length, options_.checksum, arena_.span().subspan(arena_used_)));
 }
 
 void FrameWriter::put(std::size_t header_bytes) {

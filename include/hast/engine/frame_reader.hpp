@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "hast/core/buffer.hpp"
 #include "hast/port/net.hpp"
 #include "hast/wire/frame.hpp"
 #include "hast/wire/payload.hpp"
@@ -38,7 +39,7 @@ class FrameReader {
   std::size_t buffered() const { return end_ - begin_; }
 
   port::Stream& stream_;
-  std::vector<std::byte> buffer_;
+  core::AlignedBuffer buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::vector<std::byte> packed_;  // a compressed payload before it is expanded

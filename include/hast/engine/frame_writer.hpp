@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "hast/core/buffer.hpp"
 #include "hast/port/net.hpp"
 #include "hast/wire/frame.hpp"
 #include "hast/wire/payload.hpp"
@@ -66,8 +67,9 @@ class FrameWriter {
   wire::PayloadOptions options_;
   std::uint8_t version_;
   std::size_t max_payload_bytes_;
-  std::vector<std::byte> headers_;
-  std::vector<std::byte> arena_;
+  // Address space more than memory: what no batch touches is never resident.
+  core::AlignedBuffer headers_;
+  core::AlignedBuffer arena_;
   std::vector<boost::asio::const_buffer> buffers_;
   ConstByteSpan payload_;
   std::size_t frames_ = 0;
