@@ -175,7 +175,9 @@ void Primary::disk_done(port::DiskOp& op) {
   slot.local_error = op.error;
   slot.local = op.error == 0 ? LocalState::ok : LocalState::failed;
   if (op.error != 0) local_failed(slot, op.kind);
-  release_lock(slot);
+  // A failed write keeps its range until it is known who has it: a resync would push the old block
+  // over the peer's copy (INV-6).
+  if (slot.local == LocalState::ok) release_lock(slot);
   advance(slot);
 }
 
@@ -360,6 +362,7 @@ void Primary::advance_write(Slot& slot) {
       rely_on_peer(slot);
     end_extents(slot);
   }
+  if (settled) release_lock(slot);
   if (slot.answered) {
     // Acknowledged early, then the peer failed: the change exists here alone (INV-3).
     if (settled && is_unreplicated(slot)) count_episode();
@@ -464,12 +467,13 @@ void Primary::conclude_flush(Slot& slot) {
   answer(slot, 0);
 }
 
-/// True if a flush covers something that only this node's flush made safe: the peer did not flush,
-/// or has not got everything back yet.
+/// True if a flush may cover something that only this node's flush made safe: the peer did not
+/// flush, has not got everything back yet, or was not met since the start (it may have lost its
+/// power before that).
 bool Primary::vouches_alone(const Slot& slot) const {
   if (peer_ahead_) return false;
   if (slot.remote_state == RemoteState::ok && slot.flushing) return false;  // FUA: its own data
-  return slot.remote_state == RemoteState::failed || volume_.map.unsynced().any();
+  return slot.remote_state == RemoteState::failed || !synced_ || volume_.map.unsynced().any();
 }
 
 // Outcomes --------------------------------------------------------------------------------------
@@ -485,7 +489,6 @@ void Primary::advance(Slot& slot) {
     case IoKind::discard:
       break;
   }
-  if (slot.local == LocalState::absent) release_lock(slot);
   advance_write(slot);
 }
 

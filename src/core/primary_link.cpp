@@ -362,7 +362,9 @@ void Primary::announce_synced() {
 
 void Primary::tick() {
   Entry entry(*this);
-  if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0 && !local_lost_) metadata_.commit();
+  // Also of a lost component: should it come back with the next start, it must not pass for
+  // current.
+  if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0) metadata_.commit();
   const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_;
   if (!volume_.outbox.released() || busy) return;
   const bool unfinished = !synced_ || volume_.map.unsynced().any();

@@ -154,6 +154,10 @@ class CorePair {
     }
     return false;
   }
+  bool deliver_answers() {
+    const std::optional<NodeId> id = primary();
+    return id && deliver(nodes_[*id]);
+  }
   void settle() {
     for (std::size_t steps = 0; step(); ++steps) HAST_ASSERT(steps < 1'000'000);
   }

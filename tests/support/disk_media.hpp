@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <map>
 #include <vector>
@@ -13,8 +14,17 @@
 #include "hast/base/assert.hpp"
 #include "hast/base/bytes.hpp"
 #include "hast/base/units.hpp"
+#include "hast/core/buffer.hpp"
 
 namespace hast::test {
+
+inline bool same_bytes(ConstByteSpan one, ConstByteSpan other) {
+  return one.size() == other.size() && std::memcmp(one.data(), other.data(), one.size()) == 0;
+}
+inline bool filled_with(ConstByteSpan bytes, unsigned fill) {
+  return !bytes.empty() && bytes[0] == static_cast<std::byte>(fill) &&
+         same_bytes(bytes.first(bytes.size() - 1), bytes.subspan(1));
+}
 
 class DiskMedia {
  public:
@@ -26,76 +36,76 @@ class DiskMedia {
 
   /// What a read returns now; what it would return after a power loss.
   ConstByteSpan newest(std::uint64_t offset, std::uint64_t length) const {
-    return ConstByteSpan(newest_).subspan(offset, length);
+    return newest_.span().subspan(offset, length);
   }
   ConstByteSpan durable(std::uint64_t offset, std::uint64_t length) const {
-    return ConstByteSpan(durable_).subspan(offset, length);
+    return durable_.span().subspan(offset, length);
   }
 
   /// A write that completed: newest at once, durable when a later flush covers it.
   void write(std::uint64_t offset, ConstByteSpan bytes) {
     HAST_ASSERT(range_within(offset, bytes.size(), size_bytes()));
     HAST_ASSERT(offset % sector_bytes_ == 0 && bytes.size() % sector_bytes_ == 0);
-    std::memcpy(newest_.data() + offset, bytes.data(), bytes.size());
-    ++writes_;
-    for (std::uint64_t at = 0; at < bytes.size(); at += sector_bytes_) {
-      const ConstByteSpan sector = bytes.subspan(at, sector_bytes_);
-      unflushed_[(offset + at) / sector_bytes_].push_back(
-          {writes_, {sector.begin(), sector.end()}});
-    }
+    store(newest_, offset, bytes);
+    unflushed_.push_back({++writes_, offset, {bytes.begin(), bytes.end()}});
   }
   void zero(std::uint64_t offset, std::uint64_t length) {
     write(offset, std::vector<std::byte>(length));
   }
   /// As if it had been there and durable for ever.
   void preset(std::uint64_t offset, ConstByteSpan bytes) {
-    write(offset, bytes);
     flush(flush_point());
+    store(newest_, offset, bytes);
+    store(durable_, offset, bytes);
   }
 
   /// A flush covers the writes that had completed when it was submitted, no later one.
   using FlushPoint = std::uint64_t;
   FlushPoint flush_point() const { return writes_; }
   void flush(FlushPoint point) {
-    for (auto it = unflushed_.begin(); it != unflushed_.end();) {
-      std::vector<Version>& versions = it->second;
-      std::size_t covered = 0;
-      while (covered < versions.size() && versions[covered].number <= point) ++covered;
-      if (covered > 0) store(it->first, versions[covered - 1]);
-      versions.erase(versions.begin(), versions.begin() + static_cast<std::ptrdiff_t>(covered));
-      it = versions.empty() ? unflushed_.erase(it) : std::next(it);
+    while (!unflushed_.empty() && unflushed_.front().number <= point) {
+      store(durable_, unflushed_.front().offset, unflushed_.front().bytes);
+      unflushed_.pop_front();
     }
   }
 
   /// How many of a sector's unflushed versions, oldest first, had reached the platter.
   using Survivors = std::function<std::size_t(std::uint64_t sector, std::size_t versions)>;
   void power_loss(const Survivors& survivors) {
-    for (auto& [sector, versions] : unflushed_) {
-      const std::size_t kept = survivors(sector, versions.size());
-      HAST_ASSERT(kept <= versions.size());
-      if (kept > 0) store(sector, versions[kept - 1]);
+    std::map<std::uint64_t, std::vector<ConstByteSpan>> versions;  // of each sector
+    for (const Write& write : unflushed_) {
+      for (std::uint64_t at = 0; at < write.bytes.size(); at += sector_bytes_)
+        versions[(write.offset + at) / sector_bytes_].push_back(
+            ConstByteSpan(write.bytes).subspan(at, sector_bytes_));
+    }
+    for (const auto& [sector, candidates] : versions) {
+      const std::size_t kept = survivors(sector, candidates.size());
+      HAST_ASSERT(kept <= candidates.size());
+      const std::uint64_t offset = sector * sector_bytes_;
+      if (kept > 0) store(durable_, offset, candidates[kept - 1]);
+      store(newest_, offset, durable(offset, sector_bytes_));
     }
     unflushed_.clear();
-    newest_ = durable_;
   }
   void power_loss() {
     power_loss([](std::uint64_t, std::size_t) { return std::size_t{0}; });
   }
 
  private:
-  struct Version {
+  struct Write {
     std::uint64_t number = 0;
+    std::uint64_t offset = 0;
     std::vector<std::byte> bytes;
   };
 
-  void store(std::uint64_t sector, const Version& version) {
-    std::memcpy(durable_.data() + sector * sector_bytes_, version.bytes.data(), sector_bytes_);
+  static void store(core::AlignedBuffer& layer, std::uint64_t offset, ConstByteSpan bytes) {
+    std::memcpy(layer.data() + offset, bytes.data(), bytes.size());
   }
 
   std::uint32_t sector_bytes_;
-  std::vector<std::byte> newest_;
-  std::vector<std::byte> durable_;
-  std::map<std::uint64_t, std::vector<Version>> unflushed_;
+  core::AlignedBuffer newest_;
+  core::AlignedBuffer durable_;
+  std::deque<Write> unflushed_;  // in the order of their numbers
   std::uint64_t writes_ = 0;
 };
 

@@ -197,7 +197,7 @@ class PrimaryRig {
     return metadata_on(media_, shape(), layer).value();
   }
   ConstByteSpan data(Layer layer = Layer::newest) const { return data_on(media_, shape(), layer); }
-  bool images_equal() const { return std::ranges::equal(data(), peer_.data()); }
+  bool images_equal() const { return same_bytes(data(), peer_.data()); }
   std::uint64_t unmarked_writes() const { return unmarked_writes_; }
 
   // Choices of disk operations.

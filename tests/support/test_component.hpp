@@ -2,7 +2,6 @@
 // engine's loader does it. The layout is a small one of ours: metadata, map, second copy, data.
 #pragma once
 
-#include <algorithm>
 #include <vector>
 
 #include "hast/base/bitmap.hpp"
@@ -116,11 +115,6 @@ inline ConstByteSpan data_on(const DiskMedia& media, const ComponentShape& shape
   const std::uint64_t offset = shape.layout().data_offset;
   return layer == Layer::durable ? media.durable(offset, shape.data_bytes())
                                  : media.newest(offset, shape.data_bytes());
-}
-
-inline bool filled_with(ConstByteSpan bytes, unsigned fill) {
-  return std::all_of(bytes.begin(), bytes.end(),
-                     [fill](std::byte b) { return b == static_cast<std::byte>(fill); });
 }
 
 }  // namespace hast::test

@@ -241,7 +241,7 @@ class Primary final : public port::RequestSink,
   bool clients_left_ = false;
   bool stopping_ = false;
   bool last_barrier_due_ = false;  // once nothing is on its way any more
-  bool synced_ = false;            // since link_up() everything was copied and flushed
+  bool synced_ = false;            // everything was copied and flushed since the last link_up()
   bool local_discards_ = true;     // until the component says that it cannot
   bool peer_discards_ = true;      // until the connected peer says that it cannot
   int retry_ticks_ = 0;            // until an incomplete resync is tried again

@@ -22,7 +22,7 @@ namespace {
 struct Trouble {
   bool power = false;        // nodes lose their power, not only their process
   bool promotion = false;    // the other node becomes primary
-  bool disk_errors = false;  // single operations of the primary's disk fail
+  bool disk_errors = false;  // single operations of the disks fail
 };
 
 struct Setting {
@@ -194,6 +194,9 @@ class Story {
   }
 
   void cut() {
+    while (pair_.deliver_answers()) {
+    }
+    observe();  // what was acknowledged while the link was there
     if (!pair_.node(acting()).primary->quiet()) facts(acting()).maybe_wrote_alone = true;
     // The news of a finished resync may never be heard; that the counters became equal is seen.
     if (!synced_ && differed_at_link_up_ && !counters_differ()) became_equal();
@@ -203,7 +206,7 @@ class Story {
   }
 
   void break_disk() {
-    FakeDisk& disk = *pair_.node(acting()).disk;
+    FakeDisk& disk = *pair_.node(random_.below(2)).disk;
     DiskFault fault;
     const std::uint64_t which = random_.below(4);
     if (which > 0) fault.begin = shape_.layout().data_offset;
@@ -350,7 +353,8 @@ class Story {
     for (const Asked& asked : asked_) {
       if (unsure && asked.kind != IoKind::read) facts(p).maybe_wrote_alone = true;
     }
-    if (synced_ && counters_are_equal()) {
+    const bool doubtful = nodes_[0].maybe_wrote_alone || nodes_[1].maybe_wrote_alone;
+    if (synced_ && doubtful && counters_are_equal()) {
       for (Facts& node : nodes_) node.maybe_wrote_alone = false;
     }
     for (NodeId id : {0u, 1u}) {
@@ -413,10 +417,15 @@ class Story {
         raise_durable(CorePair::other(acting()), asked.floor, asked.held_by_peer);
       return;
     }
-    if (!asked.was_linked && !pair_.linked() && asked.link == link_) mine.wrote_alone = true;
+    const bool alone_all_the_time = !asked.was_linked && !pair_.linked() && asked.link == link_;
+    if (alone_all_the_time) mine.wrote_alone = true;
     const bool on_both = replicated || peer_is_ahead;
+    // Submitted and answered on different sides of a link's beginning or end: it is visible now,
+    // but only the next resync makes sure who holds it.
+    const bool certain = same_link || peer_is_ahead || alone_all_the_time;
     for (std::uint64_t s = asked.first; s < asked.first + asked.count; ++s) {
       raise(visible_[s], asked.number);
+      if (!certain) continue;
       raise(mine.floors.now[s], asked.number);
       if (asked.fua) raise(mine.floors.durable[s], asked.number);
       Floors& peer = floors(CorePair::other(acting()));
@@ -455,8 +464,8 @@ class Story {
         for (std::uint64_t e = 0; e < shape_.extents; ++e) {
           if (marked.test(e)) continue;
           const std::uint64_t at = e * shape_.extent_bytes;
-          if (!std::ranges::equal(left.subspan(at, shape_.extent_bytes),
-                                  right.subspan(at, shape_.extent_bytes)))
+          if (!same_bytes(left.subspan(at, shape_.extent_bytes),
+                          right.subspan(at, shape_.extent_bytes)))
             return fail("INV-2: extent " + std::to_string(e) + " differs and is not marked");
         }
       }
@@ -502,7 +511,7 @@ class Story {
   void check_images() {
     const ConstByteSpan mine = data_on(pair_.node(acting()).media, shape_);
     const ConstByteSpan peer = data_on(pair_.node(CorePair::other(acting())).media, shape_);
-    if (!std::ranges::equal(mine, peer)) return fail("in sync, and the images differ");
+    if (!same_bytes(mine, peer)) return fail("in sync, and the images differ");
     const std::string wrong = history_.check(mine, 0, visible_);
     if (!wrong.empty()) fail("at the end: " + wrong);
   }
@@ -548,18 +557,16 @@ void tell(const Trouble& trouble, std::uint64_t seeds) {
 
 }  // namespace
 
-TEST_CASE("seeded: lost links and dying processes", "[pair]") { tell({}, 40); }
+TEST_CASE("seeded: lost links and dying processes", "[pair]") { tell({}, 30); }
 
-TEST_CASE("seeded: nodes that lose their power", "[pair]") { tell({.power = true}, 40); }
+TEST_CASE("seeded: nodes that lose their power", "[pair]") { tell({.power = true}, 30); }
 
 TEST_CASE("seeded: promotions of the other node", "[pair]") {
-  tell({.power = false, .promotion = true}, 40);
+  tell({.power = false, .promotion = true}, 30);
 }
 
 TEST_CASE("seeded: power losses and promotions", "[pair]") {
-  tell({.power = true, .promotion = true}, 40);
+  tell({.power = true, .promotion = true}, 30);
 }
 
-TEST_CASE("seeded: failing disk operations of the primary", "[pair]") {
-  tell({.disk_errors = true}, 40);
-}
+TEST_CASE("seeded: failing disk operations", "[pair]") { tell({.disk_errors = true}, 30); }

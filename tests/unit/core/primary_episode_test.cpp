@@ -230,6 +230,16 @@ TEST_CASE("INV-3: a flush alone counts if it vouches for something the peer may 
   }
 }
 
+TEST_CASE(
+    "INV-3: the first flush of a promoted node counts: it knows nothing of the other's cache") {
+  PrimaryRig rig;
+  rig.start();
+  const auto id = rig.client().flush();
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(durable_count(rig) == 1);
+}
+
 TEST_CASE("INV-3: a flush in flight when the link is lost counts before it is acknowledged") {
   PrimaryRig rig;
   rig.start_connected();

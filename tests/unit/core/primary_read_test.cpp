@@ -139,6 +139,25 @@ TEST_CASE("INV-11: a resync repairs what a failed local write left behind") {
   CHECK(rig.client().holds(read, 4));
 }
 
+TEST_CASE("INV-6: a resync never pushes the old block over a write whose local half failed") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  make_stale(rig, 4);  // the first block; the second of the extent is equal on both
+  rig.disk().fail(rig.data_fault(IoKind::write, kBlock, kBlock));
+  const auto id = rig.client().write(kBlock, 4096, 5);
+  rig.primary().tick();  // its range waits for the write
+  rig.complete_data();   // which fails here and is on its way to the peer
+  rig.settle_locally();
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(filled_with(rig.peer().data().subspan(kBlock, 4096), 5));
+  rig.tick(31);
+  const auto read = rig.client().read(kBlock, 4096);
+  rig.settle();
+  CHECK(rig.client().holds(read, 5));
+  CHECK(rig.images_equal());
+}
+
 TEST_CASE("INV-11: while the disk refuses, the repair is tried again and reads stay right") {
   PrimaryRig rig;
   prepare(rig, 3);
@@ -236,6 +255,25 @@ TEST_CASE("INV-4, INV-12: if that cannot be recorded the component is given up, 
   const auto read = rig.client().read(0, 4096);
   rig.settle();
   CHECK(rig.client().holds(read, 4));
+}
+
+TEST_CASE("INV-11: what a lost component could not note is tried again, for the next start") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
+  rig.disk().fail(rig.metadata_fault());
+  rig.client().write(0, 4096, 4);
+  rig.settle();
+  REQUIRE(rig.primary().status().local_lost);
+  CHECK_FALSE(rig.metadata().inconsistent);
+  rig.disk().heal();
+  rig.tick(5);
+  CHECK(rig.metadata().inconsistent);
+  rig.power_loss();
+  rig.start();
+  REQUIRE(rig.connect());
+  rig.settle();
+  CHECK(filled_with(rig.data().subspan(0, 4096), 4));
 }
 
 TEST_CASE("INV-4, INV-11: if that cannot be recorded and the peer goes meanwhile the write fails") {
