@@ -5,6 +5,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/strand.hpp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +44,12 @@ int complain(const Error& error, int exit_code) {
   return exit_code;
 }
 
+/// Where all runs that is no resource. With one thread the context itself: no strand, no hop.
+engine::Executor main_executor(boost::asio::io_context& context, unsigned threads) {
+  if (threads > 1) return boost::asio::make_strand(context);
+  return context.get_executor();
+}
+
 /// Everything that exists while the daemon runs.
 class Daemon {
  public:
@@ -52,12 +59,12 @@ class Daemon {
         pidfile_(std::move(pidfile)),
         threads_(threads),
         context_(static_cast<int>(threads)),
-        net_(),
-        hooks_(context_.get_executor()),
-        node_(context_, {net_, clock_, random_, hooks_}),
-        control_(context_.get_executor(), net_, clock_, node_),
-        signals_(context_, SIGTERM, SIGINT, SIGHUP),
-        tasks_(context_.get_executor()) {}
+        executor_(main_executor(context_, threads)),
+        hooks_(executor_),
+        node_(context_, executor_, {net_, clock_, random_, hooks_}),
+        control_(executor_, net_, clock_, node_),
+        signals_(executor_, SIGTERM, SIGINT, SIGHUP),
+        tasks_(executor_) {}
 
   Result<void> start(config::Config config) {
     const Address control = config.control.address;
@@ -142,6 +149,7 @@ class Daemon {
   adapter::SteadyClock clock_;
   adapter::SystemRandom random_;
   adapter::AsioNet net_;
+  engine::Executor executor_;
   adapter::HookExec hooks_;
   Node node_;
   ControlServer control_;

@@ -34,18 +34,18 @@ bool same_frontend(const config::ResourceConfig& a, const config::ResourceConfig
 
 }  // namespace
 
-Node::Node(boost::asio::io_context& context, Outside outside)
+Node::Node(boost::asio::io_context& context, engine::Executor executor, Outside outside)
     : context_(context),
       outside_(outside),
-      executor_(context.get_executor()),
+      executor_(std::move(executor)),
       acceptor_(executor_, outside.net, outside.clock, *this) {}
 
 Node::~Node() = default;
 
-/// With one thread everything shares the context's executor: no strand, no hop.
+/// With one thread everything shares the node's executor: no strand, no hop.
 engine::Executor Node::make_executor() {
   if (config_.threads > 1) return boost::asio::make_strand(context_);
-  return context_.get_executor();
+  return executor_;
 }
 
 engine::Ports Node::ports(Member& member) const {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "resolve.hpp"
 #include "schema.hpp"
@@ -35,6 +36,29 @@ Result<std::string> read_all(int descriptor, const std::string& path) {
   return text;
 }
 
+void anchor(std::string& path, const std::filesystem::path& folder) {
+  if (!path.empty()) path = (folder / path).lexically_normal().string();
+}
+
+void anchor(Address& address, const std::filesystem::path& folder) {
+  if (address.family == Address::Family::unix_socket) anchor(address.host, folder);
+}
+
+/// A relative path means the folder of the configuration file, for hastd and hastctl alike,
+/// whatever folder they were started in or changed to.
+void anchor(Config& config, const std::filesystem::path& folder) {
+  anchor(config.control.address, folder);
+  anchor(config.pidfile, folder);
+  for (ConfiguredAddress& listen : config.listen) anchor(listen.address, folder);
+  for (ResourceConfig& resource : config.resources) {
+    anchor(resource.local, folder);
+    anchor(resource.exec, folder);
+    if (resource.remote) anchor(resource.remote->address, folder);
+    if (resource.source) anchor(resource.source->address, folder);
+    if (resource.frontend.listen) anchor(resource.frontend.listen->address, folder);
+  }
+}
+
 }  // namespace
 
 Result<Config> parse_config(std::string_view text, std::string_view file_name,
@@ -52,7 +76,10 @@ Result<Config> load_config(const std::string& path, const NodeIdentity& node) {
   Result<std::string> text = read_all(descriptor, path);
   ::close(descriptor);
   if (!text) return std::move(text).error();
-  return parse_config(*text, path, node);
+  Result<Config> config = parse_config(*text, path, node);
+  std::error_code unknown;  // the present folder: then paths stay as they are
+  if (config) anchor(*config, std::filesystem::absolute(path, unknown).parent_path());
+  return config;
 }
 
 }  // namespace hast::config

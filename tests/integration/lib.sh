@@ -83,7 +83,7 @@ free_port() {
 
 PORT=$(free_port)
 # What tests vary before write_config.
-MODE=fullsync CHECKSUM=none COMPRESSION=hole TIMEOUT=5 THREADS=1 HOOK=
+MODE=fullsync CHECKSUM=none COMPRESSION=hole TIMEOUT=5 THREADS=${HAST_THREADS:-1} HOOK=
 SIZE=64M               # of the components
 DISK_a=$DIR/a.disk DISK_b=$DIR/b.disk
 REMOTE_a=tcp://127.0.0.2:$PORT REMOTE_b=tcp://127.0.0.1:$PORT

@@ -28,7 +28,8 @@ class Node final : private engine::ResourceDirectory {
     port::HookRunner& hooks;
   };
 
-  Node(boost::asio::io_context& context, Outside outside);
+  /// The node itself lives on `executor`, one thread at a time; resources get their own.
+  Node(boost::asio::io_context& context, engine::Executor executor, Outside outside);
   ~Node();
 
   /// Listens and opens every front-end; all resources start in role init. Errors: those of

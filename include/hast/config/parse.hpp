@@ -20,7 +20,8 @@ inline constexpr std::string_view kDefaultPath = "/etc/hast.yaml";
 Result<Config> parse_config(std::string_view text, std::string_view file_name,
                             const NodeIdentity& node);
 
-/// Reads and parses. Errors: config_unreadable (exit 72), and those of parse_config().
+/// Reads and parses; relative paths in it mean the folder of `path`. Errors: config_unreadable
+/// (exit 72), and those of parse_config().
 Result<Config> load_config(const std::string& path, const NodeIdentity& node);
 
 /// Every key the schema knows, dotted ("resources.NAME.nodes.NODE.remote"): documents are tested

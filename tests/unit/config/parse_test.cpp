@@ -1,7 +1,10 @@
 #include "hast/config/parse.hpp"
 
+#include <unistd.h>
+
 #include <cctype>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -212,6 +215,32 @@ TEST_CASE("a file that cannot be read says so with the kernel's reason") {
   REQUIRE_FALSE(folder);
   CHECK(folder.error().code == Errc::config_unreadable);
   CHECK(folder.error().os_error == EISDIR);
+}
+
+TEST_CASE("a relative path means the folder of the configuration file") {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("hast-parse-" + std::to_string(::getpid()));
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder / "hast.yaml") << "control: unix://sockets/control\n"
+                                         "pidfile: ../hastd.pid\n"
+                                         "resources:\n"
+                                         "  a:\n"
+                                         "    local: a.disk\n"
+                                         "    nodes: {nodea: {remote: 10.0.0.2}}\n"
+                                         "  b:\n"
+                                         "    local: /b.disk\n"
+                                         "    exec: hook\n"
+                                         "    nodes: {nodea: {remote: 10.0.0.2}}\n";
+  const Result<Config> config = load_config((folder / "hast.yaml").string(), nodea());
+  std::filesystem::remove_all(folder);
+  REQUIRE(config);
+  CHECK(config->control.address.host == folder / "sockets/control");
+  CHECK(config->control.text == "unix://sockets/control");
+  CHECK(config->pidfile == folder.parent_path() / "hastd.pid");
+  CHECK(config->find("a")->local == folder / "a.disk");
+  CHECK(config->find("a")->exec.empty());
+  CHECK(config->find("b")->local == "/b.disk");
+  CHECK(config->find("b")->exec == folder / "hook");
 }
 
 TEST_CASE("the sample configuration is valid on both of its nodes") {
