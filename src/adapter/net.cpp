@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <optional>
 
-#include "hast/adapter/nbd/listening_socket.hpp"
+#include "hast/adapter/listening_socket.hpp"
 #include "hast/base/log.hpp"
 #include "net_dialer.hpp"
 #include "net_stream.hpp"
@@ -30,7 +30,7 @@ bool lost_connection(const boost::system::error_code& error) {
 
 class AsioListener final : public port::Listener {
  public:
-  AsioListener(nbd::ListeningSocket socket, const port::Executor& executor)
+  AsioListener(ListeningSocket socket, const port::Executor& executor)
       : local_(to_string(socket.address())),
         socket_(std::move(socket)),
         acceptor_(executor),
@@ -79,7 +79,7 @@ class AsioListener final : public port::Listener {
   }
 
   std::string local_;
-  std::optional<nbd::ListeningSocket> socket_;
+  std::optional<ListeningSocket> socket_;
   asio::basic_socket_acceptor<Protocol, port::Executor> acceptor_;
   asio::steady_timer pause_;
   Log log_;
@@ -94,7 +94,7 @@ std::unique_ptr<port::Dialer> AsioNet::make_dialer(port::Executor executor) {
 
 Result<std::unique_ptr<port::Listener>> AsioNet::listen(const Address& address,
                                                         port::Executor executor) {
-  Result<nbd::ListeningSocket> socket = nbd::ListeningSocket::open(address);
+  Result<ListeningSocket> socket = ListeningSocket::open(address);
   if (!socket) return std::move(socket).error();
   auto listener = std::make_unique<AsioListener>(std::move(socket).value(), executor);
   if (Result<void> started = listener->start(); !started) return std::move(started).error();

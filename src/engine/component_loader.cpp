@@ -6,7 +6,7 @@
 
 #include "hast/base/units.hpp"
 #include "hast/core/buffer.hpp"
-#include "hast/engine/wakeup.hpp"
+#include "hast/port/wakeup.hpp"
 
 namespace hast::engine {
 
@@ -31,7 +31,7 @@ class DiskWait {
  private:
   void done(port::DiskOp&) { done_.notify(); }
   port::DiskOp op_;
-  Wakeup done_;
+  port::Wakeup done_;
 };
 
 Awaitable<Result<ondisk::Metadata>> read_copy(port::Disk* disk, std::uint64_t offset) {

@@ -9,8 +9,8 @@
 #include <memory>
 
 #include "hast/base/intrusive_list.hpp"
-#include "hast/engine/wakeup.hpp"
 #include "hast/port/clock.hpp"
+#include "hast/port/wakeup.hpp"
 
 namespace hast::sim {
 
@@ -76,7 +76,7 @@ class SimTimer final : public port::Timer, public ListNode<SimTimer> {
  private:
   ProcessClock& clock_;
   boost::asio::any_io_executor executor_;
-  engine::Wakeup wakeup_;
+  port::Wakeup wakeup_;
   VirtualClock::Key key_;
   bool waiting_ = false;
   bool passed_ = false;

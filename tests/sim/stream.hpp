@@ -7,8 +7,8 @@
 #include <deque>
 #include <optional>
 
-#include "hast/engine/wakeup.hpp"
 #include "hast/port/net.hpp"
+#include "hast/port/wakeup.hpp"
 #include "network.hpp"
 
 namespace hast::sim {
@@ -38,8 +38,8 @@ class SimStream final : public port::Stream, public ListNode<SimStream> {
   std::shared_ptr<Connection> connection_;
   int end_;
   port::Executor executor_;
-  engine::Wakeup readable_;
-  engine::Wakeup writable_;
+  port::Wakeup readable_;
+  port::Wakeup writable_;
   bool closed_ = false;
 };
 
@@ -62,7 +62,7 @@ class SimListener final : public port::Listener, private Door, public ListNode<S
   EndPoint at_;
   port::Executor executor_;
   std::deque<std::shared_ptr<Connection>> waiting_;
-  engine::Wakeup wakeup_;
+  port::Wakeup wakeup_;
   bool opened_ = false;
   bool closed_ = false;
 };
@@ -94,7 +94,7 @@ class SimDialer final : public port::Dialer, public ListNode<SimDialer> {
   ProcessNet& net_;
   port::Executor executor_;
   std::shared_ptr<Attempt> attempt_;
-  engine::Wakeup wakeup_;
+  port::Wakeup wakeup_;
 };
 
 class ProcessNet final : public port::Net {

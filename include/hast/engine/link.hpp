@@ -92,8 +92,8 @@ class Link {
   std::unique_ptr<port::Timer> back_off_timer_;
   std::unique_ptr<port::Timer> watch_timer_;
   Connection connection_;
-  Wakeup outgoing_;
-  Wakeup identity_;
+  port::Wakeup outgoing_;
+  port::Wakeup identity_;
 
   bool stopping_ = false;
   bool connected_ = false;  // handshake done, traffic flows

@@ -119,7 +119,7 @@ class Resource final : private core::PrimaryHost,
   std::unique_ptr<port::Timer> tick_timer_;
   bool ticking_ = false;
   bool synced_ = false;
-  Wakeup frontend_stopped_;
+  port::Wakeup frontend_stopped_;
   std::size_t deliveries_ = 0;  // posted calls of deliver() that did not run yet
 };
 

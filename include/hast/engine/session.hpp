@@ -92,10 +92,10 @@ class Session {
   TaskGroup tasks_;    // run() and watch()
   TaskGroup traffic_;  // reader and writer of the present session
   std::unique_ptr<port::Timer> watch_timer_;
-  Wakeup arrival_;
-  Wakeup outgoing_;
-  Wakeup freed_;
-  Wakeup identity_;
+  port::Wakeup arrival_;
+  port::Wakeup outgoing_;
+  port::Wakeup freed_;
+  port::Wakeup identity_;
 
   std::optional<Arrival> next_first_;  // the newest step 1, not taken up yet
   std::optional<Second> second_;

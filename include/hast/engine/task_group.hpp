@@ -4,11 +4,12 @@
 
 #include <cstddef>
 
-#include "hast/engine/wakeup.hpp"
 #include "hast/port/net.hpp"
+#include "hast/port/wakeup.hpp"
 
 namespace hast::engine {
 
+namespace asio = boost::asio;
 using port::Awaitable;
 using port::Executor;
 
@@ -28,7 +29,7 @@ class TaskGroup {
  private:
   Executor executor_;
   std::size_t running_ = 0;
-  Wakeup ended_;
+  port::Wakeup ended_;
 };
 
 }  // namespace hast::engine

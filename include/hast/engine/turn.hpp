@@ -3,9 +3,11 @@
 #pragma once
 
 #include "hast/base/intrusive_list.hpp"
-#include "hast/engine/wakeup.hpp"
+#include "hast/port/wakeup.hpp"
 
 namespace hast::engine {
+
+namespace asio = boost::asio;
 
 class Turn {
  public:
@@ -29,7 +31,7 @@ class Turn {
 
  private:
   struct Waiter : ListNode<Waiter> {
-    Wakeup wakeup;
+    port::Wakeup wakeup;
   };
   IntrusiveList<Waiter, Waiter> waiters_;
   bool taken_ = false;

@@ -25,10 +25,7 @@ Connection::Connection(Socket socket, std::string name, Owner& owner)
     : socket_(std::move(socket)),
       name_(std::move(name)),
       owner_(owner),
-      deadline_(socket_.get_executor()),
-      work_(socket_.get_executor()),
-      input_(socket_.get_executor()),
-      quiet_(socket_.get_executor()) {}
+      deadline_(socket_.get_executor()) {}
 
 Connection::~Connection() { HAST_ASSERT(tasks_ == 0); }
 
@@ -49,7 +46,7 @@ void Connection::close() {
 void Connection::close_socket() {
   boost::system::error_code ignored;
   socket_.close(ignored);
-  input_.set();
+  input_.notify();
 }
 
 // Accounting ------------------------------------------------------------------------------------
@@ -173,7 +170,7 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
   while (transmission_->wants_input()) {
     const std::span<const iovec> space = transmission_->receive_space();
     if (space.empty()) {
-      co_await input_.async_wait(asio::deferred);
+      co_await input_.wait();
       continue;
     }
     std::array<asio::mutable_buffer, 2> buffers;
@@ -187,16 +184,16 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
   transmission_->finish();
   if (!transmission_->is_quiet()) {
     set_deadline(limits.drain_timeout, {});
-    co_await quiet_.async_wait(asio::deferred);
+    co_await quiet_.wait();
   }
   owner_.report(LogLevel::info, *this, "is gone");
   closing_ = true;
-  work_.set();
+  work_.notify();
 }
 
 asio::awaitable<void> Connection::write_loop() {
   while (!closing_) {
-    co_await work_.async_wait(asio::deferred);
+    co_await work_.wait();
     transmission_->progress();
     while (transmission_->has_output()) {
       const Sent sent = send_output();
@@ -212,12 +209,12 @@ asio::awaitable<void> Connection::write_loop() {
 
 /// The sink has nothing left of this client, so more output will not come by waiting.
 void Connection::output_complete() {
-  if (!work_.has_waiter()) return work_.set();  // the writer is in the middle of it
-  if (send_output() == Sent::blocked || transmission_->wants_progress()) work_.set();
+  if (!work_.has_waiter()) return work_.notify();  // the writer is in the middle of it
+  if (send_output() == Sent::blocked || transmission_->wants_progress()) work_.notify();
 }
 
 void Connection::input_ready() {
-  if (input_.has_waiter()) input_.set();
+  if (input_.has_waiter()) input_.notify();
 }
 
 void Connection::failed(std::string_view why) {

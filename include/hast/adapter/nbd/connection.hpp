@@ -16,9 +16,9 @@
 
 #include "hast/adapter/nbd/negotiation.hpp"
 #include "hast/adapter/nbd/transmission.hpp"
-#include "hast/adapter/nbd/wakeup.hpp"
 #include "hast/base/log.hpp"
 #include "hast/port/frontend.hpp"
+#include "hast/port/wakeup.hpp"
 
 namespace hast::adapter::nbd {
 
@@ -80,10 +80,10 @@ class Connection final : private Transmission::Owner {
   asio::awaitable<void> write_loop();
 
   // Transmission::Owner
-  void work_ready() override { work_.set(); }
+  void work_ready() override { work_.notify(); }
   void output_complete() override;
   void input_ready() override;
-  void quiet() override { quiet_.set(); }
+  void quiet() override { quiet_.notify(); }
   void failed(std::string_view why) override;
 
   enum class Sent : std::uint8_t { all, blocked, failed };
@@ -99,9 +99,9 @@ class Connection final : private Transmission::Owner {
   Owner& owner_;
   std::size_t tasks_ = 0;  // coroutines and timer waits that refer to this
   asio::steady_timer deadline_;
-  Wakeup work_;   // the writer waits for it,
-  Wakeup input_;  // the receiver for these two
-  Wakeup quiet_;
+  port::Wakeup work_;   // the writer waits for it,
+  port::Wakeup input_;  // the receiver for these two
+  port::Wakeup quiet_;
   std::uint64_t serial_ = 0;
   port::RequestSink* sink_ = nullptr;
   std::optional<Transmission> transmission_;

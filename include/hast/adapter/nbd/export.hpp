@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "hast/adapter/listening_socket.hpp"
 #include "hast/adapter/nbd/connection.hpp"
-#include "hast/adapter/nbd/listening_socket.hpp"
 #include "hast/base/address.hpp"
 #include "hast/base/log.hpp"
 #include "hast/port/frontend.hpp"

@@ -10,7 +10,7 @@
 #include "hast/base/address.hpp"
 #include "hast/base/result.hpp"
 
-namespace hast::adapter::nbd {
+namespace hast::adapter {
 
 class ListeningSocket {
  public:
@@ -39,4 +39,4 @@ class ListeningSocket {
   ino_t inode_ = 0;
 };
 
-}  // namespace hast::adapter::nbd
+}  // namespace hast::adapter

@@ -1,4 +1,4 @@
-#include "hast/adapter/nbd/listening_socket.hpp"
+#include "hast/adapter/listening_socket.hpp"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -14,7 +14,7 @@
 #include <memory>
 #include <utility>
 
-namespace hast::adapter::nbd {
+namespace hast::adapter {
 
 namespace {
 
@@ -180,4 +180,4 @@ Result<ListeningSocket> ListeningSocket::open_tcp(const Address& address) {
   return ListeningSocket(fd.release(), first.ai_family, std::move(bound));
 }
 
-}  // namespace hast::adapter::nbd
+}  // namespace hast::adapter

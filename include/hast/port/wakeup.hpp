@@ -11,7 +11,7 @@
 
 #include "hast/base/assert.hpp"
 
-namespace hast::engine {
+namespace hast::port {
 
 namespace asio = boost::asio;
 
@@ -30,6 +30,8 @@ class Wakeup {
     waiter_.reset();
     asio::post(std::move(handler));
   }
+
+  bool has_waiter() const { return waiter_.has_value(); }
 
   /// Returns at once if notify() was called since the last wait ended.
   asio::awaitable<void> wait() {
@@ -56,4 +58,4 @@ class Wakeup {
   bool notified_ = false;
 };
 
-}  // namespace hast::engine
+}  // namespace hast::port

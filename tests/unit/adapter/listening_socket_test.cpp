@@ -1,4 +1,4 @@
-#include "hast/adapter/nbd/listening_socket.hpp"
+#include "hast/adapter/listening_socket.hpp"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 
 using hast::Address;
 using hast::Errc;
-using hast::adapter::nbd::ListeningSocket;
+using hast::adapter::ListeningSocket;
 namespace fs = std::filesystem;
 
 namespace {
