@@ -1,5 +1,5 @@
-// The way of a client's request through the primary. The link and the resync are in
-// primary_link.cpp.
+// The way of a client's request through the primary. What has to be durable before it is answered
+// is in primary_durability.cpp, the link and the resync in primary_link.cpp.
 #include "hast/core/primary.hpp"
 
 #include <cerrno>
@@ -417,63 +417,6 @@ void Primary::end_extents(Slot& slot) {
   const bool copied_after = slot.degraded || (slot.stale && slot.remote_state == RemoteState::ok);
   if (!on_both && !untouched && !copied_after) resync_.invalidate(slot.extents);
   slot.holds_extents = false;
-}
-
-// Flushes ---------------------------------------------------------------------------------------
-
-void Primary::start_flush(Slot& slot) {
-  if (!slot.flushing) ++io_.flushes;
-  slot.epoch = volume_.map.begin_flush();
-  slot.remote_error = 0;
-  slot.remote_state = RemoteState::absent;
-  slot.local = LocalState::absent;
-  if (volume_.outbox.connected()) send(slot, IoKind::flush);
-  if (!local_lost_) submit_disk(slot, IoKind::flush);
-  if (slot.settled()) advance_flush(slot);
-}
-
-void Primary::advance_flush(Slot& slot) {
-  const bool settled = slot.settled();
-  if (slot.local == LocalState::ok && slot.remote_state == RemoteState::ok)
-    volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
-  if (slot.answered) {
-    // Answered early, then the peer failed: what it vouches for is safe here alone (INV-3).
-    if (settled && vouches_alone(slot)) count_episode();
-  } else if (!slot.ListNode<Slot>::is_linked()) {
-    conclude_flush(slot);
-  }
-  if (slot.answered && settled) leave_core(slot);
-}
-
-void Primary::conclude_flush(Slot& slot) {
-  const bool here = slot.local == LocalState::ok && !peer_ahead_;  // what counts is safe here
-  if (here && replication_ == Replication::async && !clients_left_) return answer(slot, 0);
-  if (!slot.settled()) return;
-  if (slot.remote_state == RemoteState::ok) {
-    // What was in this node's cache may be gone; the peer can stand in only if it has everything.
-    if (slot.local == LocalState::failed && !local_lost_) {
-      if (!can_lose_local()) return answer(slot, failure_of(slot));
-      lose_local(slot.local_error);
-    }
-    if (peer_ahead_ && !lag_is_recorded(slot)) return;
-  } else if (!here) {
-    return answer(slot, failure_of(slot));
-  }
-  // INV-3: the peer may be promoted without what this flush vouches for: as good as a change.
-  if (vouches_alone(slot)) {
-    if (clients_left_) return answer(slot, ECANCELED);
-    if (!episode_is_counted(slot)) return;
-  }
-  answer(slot, 0);
-}
-
-/// True if a flush may cover something that only this node's flush made safe: the peer did not
-/// flush, has not got everything back yet, or was not met since the start (it may have lost its
-/// power before that).
-bool Primary::vouches_alone(const Slot& slot) const {
-  if (peer_ahead_) return false;
-  if (slot.remote_state == RemoteState::ok && slot.flushing) return false;  // FUA: its own data
-  return slot.remote_state == RemoteState::failed || !synced_ || volume_.map.unsynced().any();
 }
 
 // Outcomes --------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// The primary's view of its peer: connecting, losing it, counting episodes, resync and cleaning.
-// The way of a request is in primary.cpp.
+// The primary's view of its peer: connecting, losing it, resync and cleaning. The way of a request
+// is in primary.cpp, what must be durable in primary_durability.cpp.
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -12,8 +12,6 @@ namespace hast::core {
 namespace {
 /// After an incomplete resync: ticks until the next try.
 constexpr int kResyncRetryTicks = 30;
-/// After a failed metadata commit.
-constexpr int kMetadataRetryTicks = 5;
 }  // namespace
 
 // Identity and link -------------------------------------------------------------------------------
@@ -112,142 +110,6 @@ void Primary::reply(RemoteOp& op, int error) {
 void Primary::reply_received(RemoteOp& op) {
   Entry entry(*this);
   if (op.received != nullptr) op.received(op);
-}
-
-// Durability --------------------------------------------------------------------------------------
-
-void Primary::count_episode() {
-  if (episode_ != Episode::none) return;
-  episode_ = Episode::counting;
-  ++metadata_.change().localcnt;
-  episode_ticket_ = metadata_.commit();
-}
-
-/// True if the present episode is on stable storage; otherwise the slot waits for it.
-bool Primary::episode_is_counted(Slot& slot) {
-  count_episode();
-  if (episode_ == Episode::counted) return true;
-  slot.ticket = episode_ticket_;
-  waiting_metadata_.push_back(slot);
-  return false;
-}
-
-/// INV-5, INV-11: the peer alone holds newer data from now on; on the next start, too.
-void Primary::record_lag() {
-  peer_ahead_ = true;
-  if (lag_ != Lag::none) return;
-  lag_ = Lag::recording;
-  metadata_.change().inconsistent = true;
-  lag_ticket_ = metadata_.commit();
-}
-
-/// True if that is on stable storage; otherwise the slot waits for it.
-bool Primary::lag_is_recorded(Slot& slot) {
-  record_lag();
-  if (lag_ == Lag::recorded) return true;
-  slot.ticket = lag_ticket_;
-  waiting_metadata_.push_back(slot);
-  return false;
-}
-
-void Primary::metadata_committed(Ticket ticket, int error) {
-  Entry entry(*this);
-  if (identity_ticket_ != 0 && ticket >= identity_ticket_ && error == 0) {
-    identity_ticket_ = 0;
-    host_.changed();
-  }
-  if (episode_ == Episode::counting && ticket >= episode_ticket_)
-    episode_ = error == 0 ? Episode::counted : Episode::none;
-  // INV-12: what this component cannot even note, it cannot be trusted with; the peer can.
-  if (error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_ && can_lose_local())
-    lose_local(error);
-  if (lag_ == Lag::recording && ticket >= lag_ticket_)
-    lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
-  if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
-  metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
-  if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
-
-  SlotList waiting;
-  waiting.splice_back(waiting_metadata_);
-  while (Slot* slot = waiting.pop_front()) {
-    if (slot->ticket > ticket) {
-      waiting_metadata_.push_back(*slot);
-    } else if (error == 0 || local_lost_) {
-      advance(*slot);
-    } else {  // INV-4: what cannot be recorded is not acknowledged
-      answer(*slot, error);
-      leave_core(*slot);
-    }
-  }
-  if (merge_metadata_ticket_ == 0 || ticket < merge_metadata_ticket_) return;
-  merge_metadata_ticket_ = 0;
-  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
-  release_when_merged();
-}
-
-void Primary::map_committed(Ticket ticket, int error) {
-  Entry entry(*this);
-  if (error != 0) {
-    ++io_.write_errors;
-    // INV-12: with everything on the peer the map is not needed to go on.
-    if (can_lose_local()) {
-      lose_local(error);
-    } else {
-      happened({.kind = Event::Kind::map_failed, .error = error});
-    }
-  }
-  SlotList waiting;
-  waiting.splice_back(waiting_map_);
-  while (Slot* slot = waiting.pop_front()) {
-    if (slot->ticket > ticket) {
-      waiting_map_.push_back(*slot);
-    } else if (error == 0 || local_lost_) {
-      dispatch(*slot);
-    } else {  // INV-1: no mark, no write
-      slot->local = LocalState::absent;
-      slot->remote_state = RemoteState::absent;
-      slot->local_error = error;
-      advance(*slot);
-    }
-  }
-  if (merge_map_ticket_ == 0 || ticket < merge_map_ticket_) return;
-  merge_map_ticket_ = 0;
-  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
-  release_when_merged();
-}
-
-/// The first request tells the peer that its map is safe here (wire-protocol §5.3).
-void Primary::release_when_merged() {
-  if (merge_map_ticket_ != 0 || merge_metadata_ticket_ != 0) return;
-  volume_.outbox.release();
-  start_sync();
-}
-
-void Primary::commit_changed_map() {
-  if (volume_.map.changed_pages().any() && !local_lost_) commit_.commit();
-}
-
-/// True if nothing acknowledged exists on this node alone.
-bool Primary::peer_has_everything() const {
-  if (!volume_.outbox.connected()) return false;
-  if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
-  const std::deque<Slot>& slots = slots_.slots();
-  return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
-    return slot.in_core && slot.is_write() && slot.answered &&
-           slot.remote_state == RemoteState::pending;
-  });
-}
-
-bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }
-
-/// From now on the peer serves alone.
-void Primary::lose_local(int error) {
-  local_lost_ = true;
-  volume_.stale.set_all();
-  resync_.stop();
-  sync_due_ = sync_ending_ = false;
-  happened({.kind = Event::Kind::local_lost, .error = error});
-  record_lag();
 }
 
 // Resync and cleaning -----------------------------------------------------------------------------

@@ -1,0 +1,210 @@
+// What has to be on stable storage before the primary promises anything: flushes, the map, episodes
+// and the lag of this node, and what happens when the component cannot hold them.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "hast/base/assert.hpp"
+#include "primary_entry.hpp"
+
+namespace hast::core {
+
+namespace {
+/// After a failed metadata commit: ticks until the next try.
+constexpr int kMetadataRetryTicks = 5;
+}  // namespace
+
+// Flushes ---------------------------------------------------------------------------------------
+
+void Primary::start_flush(Slot& slot) {
+  if (!slot.flushing) ++io_.flushes;
+  slot.epoch = volume_.map.begin_flush();
+  slot.remote_error = 0;
+  slot.remote_state = RemoteState::absent;
+  slot.local = LocalState::absent;
+  if (volume_.outbox.connected()) send(slot, IoKind::flush);
+  if (!local_lost_) submit_disk(slot, IoKind::flush);
+  if (slot.settled()) advance_flush(slot);
+}
+
+void Primary::advance_flush(Slot& slot) {
+  const bool settled = slot.settled();
+  if (slot.local == LocalState::ok && slot.remote_state == RemoteState::ok)
+    volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
+  if (slot.answered) {
+    // Answered early, then the peer failed: what it vouches for is safe here alone (INV-3).
+    if (settled && vouches_alone(slot)) count_episode();
+  } else if (!slot.ListNode<Slot>::is_linked()) {
+    conclude_flush(slot);
+  }
+  if (slot.answered && settled) leave_core(slot);
+}
+
+void Primary::conclude_flush(Slot& slot) {
+  const bool here = slot.local == LocalState::ok && !peer_ahead_;  // what counts is safe here
+  if (here && replication_ == Replication::async && !clients_left_) return answer(slot, 0);
+  if (!slot.settled()) return;
+  if (slot.remote_state == RemoteState::ok) {
+    // What was in this node's cache may be gone; the peer can stand in only if it has everything.
+    if (slot.local == LocalState::failed && !local_lost_) {
+      if (!can_lose_local()) return answer(slot, failure_of(slot));
+      lose_local(slot.local_error);
+    }
+    if (peer_ahead_ && !lag_is_recorded(slot)) return;
+  } else if (!here) {
+    return answer(slot, failure_of(slot));
+  }
+  // INV-3: the peer may be promoted without what this flush vouches for: as good as a change.
+  if (vouches_alone(slot)) {
+    if (clients_left_) return answer(slot, ECANCELED);
+    if (!episode_is_counted(slot)) return;
+  }
+  answer(slot, 0);
+}
+
+/// True if a flush may cover something that only this node's flush made safe: the peer did not
+/// flush, has not got everything back yet, or was not met since the start (it may have lost its
+/// power before that).
+bool Primary::vouches_alone(const Slot& slot) const {
+  if (peer_ahead_) return false;
+  if (slot.remote_state == RemoteState::ok && slot.flushing) return false;  // FUA: its own data
+  return slot.remote_state == RemoteState::failed || !synced_ || volume_.map.unsynced().any();
+}
+
+// Durability --------------------------------------------------------------------------------------
+
+void Primary::count_episode() {
+  if (episode_ != Episode::none) return;
+  episode_ = Episode::counting;
+  ++metadata_.change().localcnt;
+  episode_ticket_ = metadata_.commit();
+}
+
+/// True if the present episode is on stable storage; otherwise the slot waits for it.
+bool Primary::episode_is_counted(Slot& slot) {
+  count_episode();
+  if (episode_ == Episode::counted) return true;
+  slot.ticket = episode_ticket_;
+  waiting_metadata_.push_back(slot);
+  return false;
+}
+
+/// INV-5, INV-11: the peer alone holds newer data from now on; on the next start, too.
+void Primary::record_lag() {
+  peer_ahead_ = true;
+  if (lag_ != Lag::none) return;
+  lag_ = Lag::recording;
+  metadata_.change().inconsistent = true;
+  lag_ticket_ = metadata_.commit();
+}
+
+/// True if that is on stable storage; otherwise the slot waits for it.
+bool Primary::lag_is_recorded(Slot& slot) {
+  record_lag();
+  if (lag_ == Lag::recorded) return true;
+  slot.ticket = lag_ticket_;
+  waiting_metadata_.push_back(slot);
+  return false;
+}
+
+void Primary::metadata_committed(Ticket ticket, int error) {
+  Entry entry(*this);
+  if (identity_ticket_ != 0 && ticket >= identity_ticket_ && error == 0) {
+    identity_ticket_ = 0;
+    host_.changed();
+  }
+  if (episode_ == Episode::counting && ticket >= episode_ticket_)
+    episode_ = error == 0 ? Episode::counted : Episode::none;
+  // INV-12: what this component cannot even note, it cannot be trusted with; the peer can.
+  if (error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_ && can_lose_local())
+    lose_local(error);
+  if (lag_ == Lag::recording && ticket >= lag_ticket_)
+    lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
+  if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
+  metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
+  if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
+
+  SlotList waiting;
+  waiting.splice_back(waiting_metadata_);
+  while (Slot* slot = waiting.pop_front()) {
+    if (slot->ticket > ticket) {
+      waiting_metadata_.push_back(*slot);
+    } else if (error == 0 || local_lost_) {
+      advance(*slot);
+    } else {  // INV-4: what cannot be recorded is not acknowledged
+      answer(*slot, error);
+      leave_core(*slot);
+    }
+  }
+  if (merge_metadata_ticket_ == 0 || ticket < merge_metadata_ticket_) return;
+  merge_metadata_ticket_ = 0;
+  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  release_when_merged();
+}
+
+void Primary::map_committed(Ticket ticket, int error) {
+  Entry entry(*this);
+  if (error != 0) {
+    ++io_.write_errors;
+    // INV-12: with everything on the peer the map is not needed to go on.
+    if (can_lose_local()) {
+      lose_local(error);
+    } else {
+      happened({.kind = Event::Kind::map_failed, .error = error});
+    }
+  }
+  SlotList waiting;
+  waiting.splice_back(waiting_map_);
+  while (Slot* slot = waiting.pop_front()) {
+    if (slot->ticket > ticket) {
+      waiting_map_.push_back(*slot);
+    } else if (error == 0 || local_lost_) {
+      dispatch(*slot);
+    } else {  // INV-1: no mark, no write
+      slot->local = LocalState::absent;
+      slot->remote_state = RemoteState::absent;
+      slot->local_error = error;
+      advance(*slot);
+    }
+  }
+  if (merge_map_ticket_ == 0 || ticket < merge_map_ticket_) return;
+  merge_map_ticket_ = 0;
+  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  release_when_merged();
+}
+
+/// The first request tells the peer that its map is safe here (wire-protocol §5.3).
+void Primary::release_when_merged() {
+  if (merge_map_ticket_ != 0 || merge_metadata_ticket_ != 0) return;
+  volume_.outbox.release();
+  start_sync();
+}
+
+void Primary::commit_changed_map() {
+  if (volume_.map.changed_pages().any() && !local_lost_) commit_.commit();
+}
+
+/// True if nothing acknowledged exists on this node alone.
+bool Primary::peer_has_everything() const {
+  if (!volume_.outbox.connected()) return false;
+  if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
+  const std::deque<Slot>& slots = slots_.slots();
+  return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
+    return slot.in_core && slot.is_write() && slot.answered &&
+           slot.remote_state == RemoteState::pending;
+  });
+}
+
+bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }
+
+/// From now on the peer serves alone.
+void Primary::lose_local(int error) {
+  local_lost_ = true;
+  volume_.stale.set_all();
+  resync_.stop();
+  sync_due_ = sync_ending_ = false;
+  happened({.kind = Event::Kind::local_lost, .error = error});
+  record_lag();
+}
+
+}  // namespace hast::core
