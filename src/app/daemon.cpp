@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -18,6 +19,7 @@
 #include "hast/adapter/hook_exec.hpp"
 #include "hast/adapter/net.hpp"
 #include "hast/adapter/random.hpp"
+#include "hast/adapter/service_notify.hpp"
 #include "hast/app/control_server.hpp"
 #include "hast/app/node.hpp"
 #include "hast/app/options.hpp"
@@ -53,10 +55,12 @@ engine::Executor main_executor(boost::asio::io_context& context, unsigned thread
 /// Everything that exists while the daemon runs.
 class Daemon {
  public:
-  Daemon(Options options, config::NodeIdentity identity, adapter::Pidfile pidfile, unsigned threads)
+  Daemon(Options options, config::NodeIdentity identity, adapter::Pidfile pidfile,
+         adapter::ServiceNotify service, unsigned threads)
       : options_(std::move(options)),
         identity_(std::move(identity)),
         pidfile_(std::move(pidfile)),
+        service_(std::move(service)),
         threads_(threads),
         context_(static_cast<int>(threads)),
         executor_(main_executor(context_, threads)),
@@ -64,6 +68,7 @@ class Daemon {
         node_(context_, executor_, {net_, clock_, random_, hooks_}),
         control_(executor_, net_, clock_, node_),
         signals_(executor_, SIGTERM, SIGINT, SIGHUP),
+        alive_timer_(clock_.make_timer(executor_)),
         tasks_(executor_) {}
 
   Result<void> start(config::Config config) {
@@ -80,6 +85,8 @@ class Daemon {
 
   int run() {
     tasks_.spawn(handle_signals());
+    tasks_.spawn(report_alive());
+    tell_service(service_.ready());
     std::vector<std::thread> others;
     for (unsigned i = 1; i < threads_; ++i) others.emplace_back([this] { context_.run(); });
     context_.run();
@@ -95,13 +102,28 @@ class Daemon {
           co_await signals_.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
       if (error) break;
       if (number == SIGHUP) {
+        tell_service(service_.reloading());
         co_await reload();
+        tell_service(service_.ready());
         continue;
       }
       log_.info("Termination signal received, exiting.");
       break;
     }
+    tell_service(service_.stopping());
     co_await stop();
+    alive_timer_->cancel();
+  }
+
+  /// The service manager's watchdog: this executor still gets round to things.
+  engine::Awaitable<void> report_alive() {
+    const port::Duration interval = service_.watchdog_interval() / 2;
+    while (interval.count() > 0 && co_await alive_timer_->wait_for(interval))
+      (void)service_.alive();  // a lost one is made up for by the next
+  }
+
+  void tell_service(const Result<void>& told) {
+    if (!told) log_.warning("{}", told.error().message());
   }
 
   engine::Awaitable<void> stop() {
@@ -143,6 +165,7 @@ class Daemon {
   Options options_;
   config::NodeIdentity identity_;
   adapter::Pidfile pidfile_;
+  adapter::ServiceNotify service_;
   unsigned threads_;
   Log log_;
   boost::asio::io_context context_;
@@ -154,6 +177,7 @@ class Daemon {
   Node node_;
   ControlServer control_;
   boost::asio::signal_set signals_;
+  std::unique_ptr<port::Timer> alive_timer_;
   engine::TaskGroup tasks_;
 };
 
@@ -184,7 +208,7 @@ int serve(Options options, config::NodeIdentity identity, config::Config config)
 
   const int debug_level = options.debug_level;
   Daemon daemon(std::move(options), std::move(identity), std::move(pidfile).value(),
-                config.threads);
+                adapter::ServiceNotify::from_environment(), config.threads);
   Result<void> started = daemon.start(std::move(config));
   if (started && detachment) {
     open_log({LogOptions::Target::syslog, debug_level});
