@@ -12,7 +12,7 @@ namespace asio = boost::asio;
 
 class SteadyTimer final : public port::Timer {
  public:
-  explicit SteadyTimer(asio::any_io_executor executor) : timer_(std::move(executor)) {}
+  explicit SteadyTimer(const asio::any_io_executor& executor) : timer_(executor) {}
 
   asio::awaitable<bool> wait_for(port::Duration duration) override {
     timer_.expires_after(duration);

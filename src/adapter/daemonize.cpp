@@ -59,9 +59,10 @@ Result<Pidfile> Pidfile::open(const std::string& path) {
     if (fd < 0) return Error{Errc::io_failed, errno, "pidfile " + path};
     const int error = ::flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
     if (error == 0 && same_file(fd, path)) return Pidfile(fd, path);
-    const std::string holder = holder_of(fd);
+    std::string holder = path;
+    holder.append(", ").append(holder_of(fd));
     ::close(fd);
-    if (error == EWOULDBLOCK) return Error{Errc::already_running, 0, path + ", " + holder};
+    if (error == EWOULDBLOCK) return Error{Errc::already_running, 0, std::move(holder)};
     if (error != 0) return Error{Errc::io_failed, error, "pidfile " + path};
     // A daemon that ended removed the file between our open and our lock: there is a newer one.
   }

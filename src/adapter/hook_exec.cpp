@@ -15,7 +15,7 @@
 #include "hast/base/assert.hpp"
 #include "hast/base/error.hpp"
 
-extern char** environ;
+extern char** environ;  // NOLINT(readability-redundant-declaration): FreeBSD declares it nowhere
 
 namespace hast::adapter {
 
@@ -63,8 +63,8 @@ class SpawnSettings {
 
 }  // namespace
 
-HookExec::HookExec(asio::any_io_executor executor, HookLimits limits)
-    : executor_(asio::make_strand(std::move(executor))),
+HookExec::HookExec(const asio::any_io_executor& executor, HookLimits limits)
+    : executor_(asio::make_strand(executor)),
       limits_(limits),
       children_(executor_, SIGCHLD),
       timer_(executor_) {

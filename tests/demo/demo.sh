@@ -49,7 +49,7 @@ detach_device() {  # in this order: file system, loop device, FUSE; as much of t
   if [ -n "$LOOP" ]; then losetup -d "$LOOP" || true; fi 2> /dev/null
   if [ -n "$FUSE" ]; then
     fusermount3 -u "$DIR/fuse" || umount -l "$DIR/fuse" || kill "$FUSE" || true
-    wait "$FUSE" || true # it may not like that its server died
+    { wait "$FUSE"; } 2> /dev/null || true # it may not like that its server died
   fi 2> /dev/null
   MOUNTED='' LOOP='' FUSE=''
 }

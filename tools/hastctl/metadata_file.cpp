@@ -54,7 +54,7 @@ std::vector<std::uint64_t> second_copies(Component& component) {
 }  // namespace
 
 Result<Metadata> read_metadata(Component& component) {
-  const Result<Metadata> first = read_copy(component, 0);
+  Result<Metadata> first = read_copy(component, 0);
   if (first) {
     const std::optional<std::uint64_t> place = second_copy_of(*first, component);
     return place ? hast::ondisk::choose(first, read_copy(component, *place)) : first;

@@ -41,7 +41,7 @@ struct HookCounts {
 
 class HookExec final : public port::HookRunner {
  public:
-  explicit HookExec(boost::asio::any_io_executor executor, HookLimits limits = {});
+  explicit HookExec(const boost::asio::any_io_executor& executor, HookLimits limits = {});
   /// After stop(), when the io_context has ended, or with an io_context that never runs again.
   ~HookExec() override;
 
