@@ -145,14 +145,15 @@ std::vector<std::string> Node::names(const control::Selection& selection) const 
   return all;
 }
 
-engine::Awaitable<control::RoleEntry> Node::change_role(std::string name, Role role) {
+engine::Awaitable<control::RoleEntry> Node::change_role(std::string name, Role role,
+                                                        engine::Force force) {
   const MemberPtr member = find(name);  // shared: a reload may drop the resource meanwhile
   if (!member) {
     control::RoleEntry unknown{name, Errc::no_such_resource};
     co_return unknown;
   }
-  Result<Role> previous =
-      co_await engine::run_on(member->resource->executor(), member->resource->set_role(role));
+  Result<Role> previous = co_await engine::run_on(member->resource->executor(),
+                                                  member->resource->set_role(role, force));
   if (!previous) {
     control::RoleEntry refused{name, std::move(previous).error()};
     co_return refused;
@@ -165,8 +166,9 @@ engine::Awaitable<control::RoleReply> Node::set_role(control::RoleRequest reques
   const std::vector<std::string> wanted = names(request.resources);
   std::vector<std::optional<control::RoleEntry>> entries(wanted.size());
   engine::TaskGroup changes(executor_);
+  const engine::Force force = request.force ? engine::Force::yes : engine::Force::no;
   for (std::size_t i = 0; i < wanted.size(); ++i)
-    changes.spawn(engine::store_result(change_role(wanted[i], request.role), &entries[i]));
+    changes.spawn(engine::store_result(change_role(wanted[i], request.role, force), &entries[i]));
   co_await changes.join();
   control::RoleReply reply;
   for (std::optional<control::RoleEntry>& entry : entries)

@@ -45,6 +45,14 @@ constexpr auto kErrors = std::to_array<ErrcText>({
     {Errc::metadata_damaged, "metadata_damaged", "the metadata of the local component is damaged",
      "Run `hastctl create` for the resource on this node and make it secondary: the peer then "
      "copies everything back."},
+    {Errc::component_inconsistent, "component_inconsistent",
+     "the local component is a mixture of old and new data",
+     "Make this node secondary and let the peer complete it, or promote the peer. Only if the peer "
+     "is lost for good: `hastctl role --force primary`, then check the file system."},
+    {Errc::component_outdated, "component_outdated",
+     "the peer is known to hold newer data than the local component",
+     "Promote the peer, or make this node secondary and let it catch up. Only if the peer is lost "
+     "for good: `hastctl role --force primary`."},
     {Errc::io_failed, "io_failed", "an input or output operation failed",
      "Check the device and the kernel's log, and replace the disk if it is failing."},
 
@@ -74,6 +82,9 @@ constexpr auto kErrors = std::to_array<ErrcText>({
     {Errc::split_brain, "split_brain", "split-brain: both nodes were written independently",
      "Decide which node's data to keep; on the other run `hastctl role init`, `hastctl create` and "
      "`hastctl role secondary`."},
+    {Errc::both_inconsistent, "both_inconsistent", "neither node holds the whole data",
+     "Decide which node is the better one; there run `hastctl role --force primary` and check the "
+     "file system: the other one is then made equal to it."},
     {Errc::token_mismatch, "token_mismatch", "the second connection does not belong to the first",
      "Nothing to do if the peer was just restarted; otherwise check that no two resources share "
      "an address."},

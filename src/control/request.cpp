@@ -55,7 +55,8 @@ Result<void> only(const json::object& params, std::initializer_list<std::string_
 }
 
 Result<Command> decode_role(const json::object& params) {
-  if (Result<void> ok = only(params, {"role", "resources"}); !ok) return std::move(ok).error();
+  if (Result<void> ok = only(params, {"role", "resources", "force"}); !ok)
+    return std::move(ok).error();
   const json::value* word = params.if_contains("role");
   const json::string* text = word ? word->if_string() : nullptr;
   const std::optional<Role> role = text ? parse_role({text->data(), text->size()}) : std::nullopt;
@@ -64,7 +65,11 @@ Result<Command> decode_role(const json::object& params) {
   if (!resources) return bad_params("\"resources\" is missing");
   Result<Selection> selection = decode_selection(*resources);
   if (!selection) return std::move(selection).error();
-  return Command{RoleRequest{*role, *std::move(selection)}};
+  const json::value* force = params.if_contains("force");
+  if (force && !force->is_bool()) return bad_params("\"force\" is true or false");
+  const bool forced = force && force->get_bool();
+  if (forced && *role != Role::primary) return bad_params("only the role primary can be forced");
+  return Command{RoleRequest{*role, *std::move(selection), forced}};
 }
 
 Result<Command> decode_status(const json::object& params) {
@@ -108,10 +113,10 @@ struct MethodAndParams {
   json::object operator()(const PingRequest&) const { return {{"method", "ping"}}; }
   json::object operator()(const VersionRequest&) const { return {{"method", "version"}}; }
   json::object operator()(const RoleRequest& request) const {
-    return {
-        {"method", "role"},
-        {"params",
-         {{"role", to_string(request.role)}, {"resources", encode_selection(request.resources)}}}};
+    json::object params{{"role", to_string(request.role)},
+                        {"resources", encode_selection(request.resources)}};
+    if (request.force) params["force"] = true;
+    return {{"method", "role"}, {"params", std::move(params)}};
   }
   json::object operator()(const StatusRequest& request) const {
     return {{"method", "status"}, {"params", {{"resources", encode_selection(request.resources)}}}};

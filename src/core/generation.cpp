@@ -2,8 +2,58 @@
 
 namespace hast::core {
 
-Result<SyncDecision> decide_sync(std::uint64_t secondary_resuid, Counters secondary,
-                                 const PrimaryFacts& primary) {
+namespace {
+
+/// The generation that the newer node was in when the nodes were last equal must be the one that
+/// the older is still in: only then the newer one's map knows everything that changed since.
+SyncDecision newer(SyncSource source, const Generations& newer, const Generations& older) {
+  const SyncKind kind = newer.synced == older.current ? SyncKind::regular : SyncKind::full;
+  return {source, kind, false};
+}
+
+Result<SyncDecision> decide_by_generations(const Generations& secondary,
+                                           const Generations& primary) {
+  if (primary.contains(secondary.current)) return newer(SyncSource::primary, primary, secondary);
+  if (secondary.contains(primary.current)) return newer(SyncSource::secondary, secondary, primary);
+  return Errc::split_brain;  // INV-7
+}
+
+/// It was being repaired from one of the primary's generations, whose map is still right.
+bool resumes(const SecondaryFacts& secondary, const PrimaryFacts& primary) {
+  return secondary.inconsistent && primary.generations.contains(secondary.sync_from) &&
+         primary.generations.synced != Generations::kUntracked;
+}
+
+Result<SyncDecision> decide_related(const SecondaryFacts& secondary, const PrimaryFacts& primary) {
+  Result<SyncDecision> by_counters =
+      decide_by_counters(secondary.resuid, secondary.counters, primary);
+  // Of one generation: nobody wrote alone since there are generations; before that, who knows.
+  if (secondary.generations.current == primary.generations.current ||
+      !secondary.generations.known() || !primary.generations.known())
+    return by_counters;
+  Result<SyncDecision> decision = decide_by_generations(secondary.generations, primary.generations);
+  // Fallen counters mean lost metadata, and so perhaps a lost generation.
+  if (decision && by_counters && by_counters->kind == SyncKind::full)
+    decision = SyncDecision{decision->source, SyncKind::full, false};
+  return decision;
+}
+
+}  // namespace
+
+Result<SyncDecision> decide_sync(const SecondaryFacts& secondary, const PrimaryFacts& primary) {
+  const bool unrelated = primary.resuid == 0 || secondary.resuid != primary.resuid;
+  if (unrelated) return decide_by_counters(secondary.resuid, secondary.counters, primary);
+  if (secondary.inconsistent && primary.inconsistent) return Errc::both_inconsistent;
+  if (resumes(secondary, primary))
+    return SyncDecision{SyncSource::primary, SyncKind::regular, false};
+  Result<SyncDecision> decision = decide_related(secondary, primary);
+  if (decision && secondary.inconsistent)  // INV-5
+    return SyncDecision{SyncSource::primary, SyncKind::full, false};
+  return decision;
+}
+
+Result<SyncDecision> decide_by_counters(std::uint64_t secondary_resuid, Counters secondary,
+                                        const PrimaryFacts& primary) {
   if (primary.resuid == 0) return Errc::resuid_mismatch;  // it says it is nobody (INV-9)
   if (secondary_resuid == 0) {
     return SyncDecision{SyncSource::primary,

@@ -23,7 +23,12 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
       barrier_(volume_.disk, volume_.outbox, volume_.map),
       resync_(volume_, options.resync_window, *this) {
   metadata_.change().prevrole = Role::primary;  // stored with the next commit
-  if (component.metadata.inconsistent) {
+  derive_generation();
+  if (options.promotion == Promotion::forced) {
+    metadata_.change().inconsistent = metadata_.change().outdated = false;
+    metadata_.change().sync_from = 0;
+    count_episode();
+  } else if (component.metadata.inconsistent) {
     // INV-5, INV-11: the peer alone holds newer data, and where is not known: everywhere.
     peer_ahead_ = true;
     lag_ = Lag::recorded;
@@ -33,6 +38,14 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
   // A component that never met a peer says from now on who used it (on-disk §2.1).
   if (component.metadata_copy_lost || component.metadata.resuid == 0) metadata_.commit();
   volume_.outbox.observe(host);
+  order_op_.kind = alone_op_.kind = IoKind::flush;  // answered like one: durable, without data
+  order_op_.order = &order_;
+  alone_op_.order = &alone_order_;
+  order_op_.owner = alone_op_.owner = this;
+  order_op_.completed = [](RemoteOp& op) { static_cast<Primary*>(op.owner)->order_done(op); };
+  alone_op_.completed = [](RemoteOp& op) { static_cast<Primary*>(op.owner)->alone_done(op); };
+  volume_.outbox.enroll(order_op_);
+  volume_.outbox.enroll(alone_op_);
   for (Slot& slot : slots_.slots()) {
     slot.primary = this;
     slot.disk.owner = slot.claim.owner = slot.remote.owner = &slot;
@@ -108,7 +121,7 @@ void Primary::submit(port::IoRequest& request) {
   HAST_ASSERT(slot.with_client && !slot.in_core);
   slot.in_core = true;
   slot.answered = slot.stale = slot.flushing = false;
-  slot.kept_locally = slot.kept_by_peer = false;
+  slot.kept_locally = slot.kept_by_peer = slot.peer_durable = false;
   slot.local_error = slot.remote_error = 0;
   ++depth_;  // not an Entry: completions never run inside submit()
   if (!is_valid(slot)) {
@@ -157,8 +170,9 @@ void Primary::send(Slot& slot, IoKind kind) {
   slot.remote.offset_bytes = kind == IoKind::flush ? 0 : slot.offset_bytes;
   slot.remote.length_bytes = kind == IoKind::flush ? 0 : slot.length_bytes;
   slot.remote.data = kind == IoKind::read || kind == IoKind::write ? slot.buffer : nullptr;
-  slot.remote.memsync = replication_ == Replication::memsync &&
-                        (kind == IoKind::write || kind == IoKind::write_zeroes);
+  const bool is_write = kind == IoKind::write || kind == IoKind::write_zeroes;
+  slot.remote.memsync = is_write && replication_ == Replication::memsync;
+  slot.remote.fua = is_write && slot.fua && peer_native_;
   volume_.outbox.send(slot.remote);
 }
 
@@ -197,6 +211,7 @@ void Primary::remote_done(RemoteOp& op) {
   }
   if (op.kind == IoKind::flush) op.error = flush_result(op.error);
   slot.remote_error = op.error;
+  if (op.error == 0 && op.fua && op.kind != IoKind::flush) slot.peer_durable = true;
   slot.remote_state = op.error == 0          ? RemoteState::ok
                       : op.error == ENOTCONN ? RemoteState::absent
                                              : RemoteState::failed;

@@ -20,17 +20,18 @@ void Primary::start_flush(Slot& slot) {
   if (!slot.flushing) ++io_.flushes;
   slot.epoch = volume_.map.begin_flush();
   slot.remote_error = 0;
-  slot.remote_state = RemoteState::absent;
+  slot.remote_state = slot.peer_durable ? RemoteState::ok : RemoteState::absent;
   slot.local = LocalState::absent;
-  if (volume_.outbox.connected()) send(slot, IoKind::flush);
+  if (volume_.outbox.connected() && !slot.peer_durable) send(slot, IoKind::flush);
   if (!local_lost_) submit_disk(slot, IoKind::flush);
   if (slot.settled()) advance_flush(slot);
 }
 
 void Primary::advance_flush(Slot& slot) {
   const bool settled = slot.settled();
-  if (slot.local == LocalState::ok && slot.remote_state == RemoteState::ok)
-    volume_.map.flush_proven(slot.epoch);  // INV-2 (b)
+  // INV-2 (b). The peer's part of a FUA write was flushed before this epoch began.
+  if (slot.local == LocalState::ok && slot.remote_state == RemoteState::ok && !slot.peer_durable)
+    volume_.map.flush_proven(slot.epoch);
   if (slot.answered) {
     // Answered early, then the peer failed: what it vouches for is safe here alone (INV-3).
     if (settled && vouches_alone(slot)) count_episode();
@@ -77,6 +78,7 @@ void Primary::count_episode() {
   if (episode_ != Episode::none) return;
   episode_ = Episode::counting;
   ++metadata_.change().localcnt;
+  metadata_.change().generations.begin(random_.next_id());  // INV-7
   episode_ticket_ = metadata_.commit();
 }
 
@@ -92,6 +94,7 @@ bool Primary::episode_is_counted(Slot& slot) {
 /// INV-5, INV-11: the peer alone holds newer data from now on; on the next start, too.
 void Primary::record_lag() {
   peer_ahead_ = true;
+  tell_alone();
   if (lag_ != Lag::none) return;
   lag_ = Lag::recording;
   metadata_.change().inconsistent = true;
@@ -101,10 +104,42 @@ void Primary::record_lag() {
 /// True if that is on stable storage; otherwise the slot waits for it.
 bool Primary::lag_is_recorded(Slot& slot) {
   record_lag();
+  if (peer_native_) return peer_knows(slot);
   if (lag_ == Lag::recorded) return true;
   slot.ticket = lag_ticket_;
   waiting_metadata_.push_back(slot);
   return false;
+}
+
+/// INV-12: what a component that fails could not note durably, the peer can.
+bool Primary::peer_knows(Slot& slot) {
+  if (alone_ == Alone::told) return true;
+  waiting_peer_.push_back(slot);
+  return false;
+}
+
+void Primary::tell_alone() {
+  if (!peer_native_ || alone_ != Alone::unsaid) return;
+  alone_ = Alone::telling;
+  alone_order_.kind = PeerOrder::Kind::alone;
+  alone_order_.generations = {};
+  alone_order_.generations.begin(random_.next_id());
+  volume_.outbox.send(alone_op_);
+}
+
+void Primary::alone_done(RemoteOp& op) {
+  alone_ = op.error == 0 ? Alone::told : Alone::unsaid;
+  if (op.error == 0) {
+    ++peer_.local;
+    peer_generations_.begin(alone_order_.generations.current);
+    peer_generations_.synced = Generations::kUntracked;
+  } else {
+    peer_native_ = false;  // until the next connection: this one is over
+    if (op.error != ENOTCONN) peer_failed(IoKind::flush, 0, op.error);
+  }
+  SlotList waiting;
+  waiting.splice_back(waiting_peer_);
+  while (Slot* slot = waiting.pop_front()) advance(*slot);
 }
 
 void Primary::metadata_committed(Ticket ticket, int error) {

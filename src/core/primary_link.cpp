@@ -19,15 +19,23 @@ constexpr int kResyncRetryTicks = 30;
 void Primary::prepare_identity() {
   if (metadata().resuid != 0) return;
   metadata_.change().resuid = random_.next_id();
+  derive_generation();
   virgin_ = true;
   identity_ticket_ = metadata_.commit();
+}
+
+/// Two nodes that knew no generations yet begin with the same one.
+void Primary::derive_generation() {
+  ondisk::Metadata& mine = metadata_.change();
+  if (!mine.generations.known() && mine.resuid != 0) mine.generations.begin(mine.resuid);
 }
 
 bool Primary::identity_durable() const { return metadata().resuid != 0 && identity_ticket_ == 0; }
 
 PrimaryFacts Primary::facts() const {
   const ondisk::Metadata& mine = metadata();
-  return {mine.resuid, virgin_, {mine.localcnt, mine.remotecnt}};
+  return {
+      mine.resuid, virgin_, {mine.localcnt, mine.remotecnt}, mine.generations, mine.inconsistent};
 }
 
 Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent) {
@@ -48,6 +56,9 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   const bool metadata_changed = merge(answer);
   peer_ = answer.counters;
   volume_.outbox.connect();
+  peer_native_ = answer.native;
+  peer_generations_ = answer.generations;
+  greet(answer.source);
   sync_due_ = true;
   synced_ = false;
   sync_copied_ = 0;
@@ -86,6 +97,7 @@ bool Primary::merge(const PeerAnswer& answer) {
   peer_ahead_ = true;
   lag_ = Lag::recording;  // INV-5: before the first block is copied here
   metadata_.change().inconsistent = true;
+  metadata_.change().sync_from = answer.generations.current;
   return true;
 }
 
@@ -94,6 +106,7 @@ void Primary::link_down() {
   if (!volume_.outbox.connected()) return;
   episode_ = Episode::none;  // INV-3: a new episode, counted by its first acknowledged change
   merge_map_ticket_ = merge_metadata_ticket_ = synced_ticket_ = 0;
+  peer_native_ = peer_marked_ = false;
   if (resync_.running() || sync_ending_)
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = last_barrier_due_ = false;
@@ -112,12 +125,61 @@ void Primary::reply_received(RemoteOp& op) {
   if (op.received != nullptr) op.received(op);
 }
 
+// Orders ------------------------------------------------------------------------------------------
+
+/// The first thing a native peer hears: nothing that changes its data may overtake it.
+void Primary::greet(SyncSource source) {
+  alone_ = peer_ahead_ && source == SyncSource::secondary ? Alone::told : Alone::unsaid;
+  if (peer_ahead_) {
+    tell_alone();
+  } else if (must_mark_peer()) {
+    send_order({.kind = PeerOrder::Kind::sync_begin, .generations = metadata().generations});
+  }
+}
+
+/// INV-5: it lacks something, so that what comes next makes a mixture of what it has.
+bool Primary::must_mark_peer() const {
+  return peer_native_ && !peer_ahead_ && !peer_marked_ && volume_.map.unsynced().any();
+}
+
+void Primary::send_order(PeerOrder order) {
+  HAST_ASSERT(order_.kind == PeerOrder::Kind::none);
+  order_ = order;
+  volume_.outbox.send(order_op_);
+}
+
+void Primary::order_done(RemoteOp& op) {
+  const PeerOrder::Kind kind = std::exchange(order_.kind, PeerOrder::Kind::none);
+  if (op.error == ENOTCONN) return;
+  if (op.error != 0) return peer_failed(IoKind::flush, 0, op.error);
+  if (kind == PeerOrder::Kind::sync_begin) {
+    peer_marked_ = true;
+    start_sync();
+  } else if (kind == PeerOrder::Kind::sync_end) {
+    peer_marked_ = false;
+    const bool still = !local_lost_ && !volume_.stale.any() && !volume_.map.unsynced().any();
+    still ? mark_synced() : sync_incomplete();
+  }
+  run_last_barrier();
+}
+
+/// The last words of an orderly stop: the peer learns whether it may be promoted as it is.
+void Primary::say_goodbye() {
+  const bool possible = peer_native_ && order_.kind == PeerOrder::Kind::none;
+  if (!possible) return;
+  const bool current = peer_ahead_ || (synced_ && !volume_.map.unsynced().any());
+  send_order({.kind = PeerOrder::Kind::goodbye, .current = current});
+}
+
 // Resync and cleaning -----------------------------------------------------------------------------
 
 void Primary::start_sync() {
   const bool possible = sync_due_ && volume_.outbox.released() && !resync_.running() &&
-                        resync_.idle() && !sync_ending_ && !local_lost_ && !stopping_;
+                        resync_.idle() && !sync_ending_ && !local_lost_ && !stopping_ &&
+                        order_.kind == PeerOrder::Kind::none;
   if (!possible) return;
+  if (must_mark_peer())
+    return send_order({.kind = PeerOrder::Kind::sync_begin, .generations = metadata().generations});
   sync_due_ = false;
   if (volume_.map.unsynced().any()) {
     const std::uint64_t bytes =
@@ -171,9 +233,10 @@ void Primary::barrier_done(int local_error, int remote_error) {
   clean_map();
   if (ended_sync && std::exchange(sync_ending_, false)) {
     const bool proven = local_error == 0 && remote_error == 0;
-    return proven && !volume_.map.unsynced().any() ? mark_synced() : sync_incomplete();
+    return proven && !volume_.map.unsynced().any() ? sync_proven() : sync_incomplete();
   }
   run_last_barrier();
+  if (stopping_ && !last_barrier_due_ && barrier_.idle()) say_goodbye();
 }
 
 /// What was in this node's cache may be gone.
@@ -196,6 +259,17 @@ void Primary::sync_incomplete() {
             .bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes()});
 }
 
+/// The nodes are equal. A native peer says so first, durably: its mark goes, and both data are of
+/// one generation.
+void Primary::sync_proven() {
+  if (!peer_native_) return mark_synced();
+  const bool theirs = peer_ahead_ && peer_generations_.known();
+  Generations both = theirs ? peer_generations_ : metadata().generations;
+  both.synced = both.current;
+  peer_generations_ = both;
+  send_order({.kind = PeerOrder::Kind::sync_end, .generations = both});
+}
+
 void Primary::mark_synced() {
   HAST_ASSERT(!volume_.stale.any());
   synced_ = true;
@@ -204,12 +278,13 @@ void Primary::mark_synced() {
   lag_ = Lag::none;
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
   ondisk::Metadata& mine = metadata_.change();
-  const bool changed =
-      mine.localcnt != peer_.remote || mine.remotecnt != peer_.local || mine.inconsistent;
+  const ondisk::Metadata before = mine;
   mine.localcnt = peer_.remote;
   mine.remotecnt = peer_.local;
-  mine.inconsistent = false;
-  if (!changed) return announce_synced();
+  mine.inconsistent = mine.outdated = false;
+  mine.sync_from = 0;
+  if (peer_native_) mine.generations = peer_generations_;
+  if (mine == before) return announce_synced();
   // Not before it is durable: on this news the other node may be promoted, and an older count found
   // here after a crash would look like a split-brain (INV-7).
   synced_ticket_ = metadata_.commit();
@@ -227,7 +302,8 @@ void Primary::tick() {
   // Also of a lost component: should it come back with the next start, it must not pass for
   // current.
   if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0) metadata_.commit();
-  const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_;
+  const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_ ||
+                    order_.kind != PeerOrder::Kind::none;
   if (!volume_.outbox.released() || busy) return;
   const bool unfinished = !synced_ || volume_.map.unsynced().any();
   if (unfinished && !sync_due_ && --retry_ticks_ <= 0) {
@@ -253,8 +329,8 @@ void Primary::prepare_stop() {
 
 /// Its proof covers everything, so it waits until nothing is on its way.
 void Primary::run_last_barrier() {
-  const bool possible =
-      last_barrier_due_ && slots_.all_free() && resync_.idle() && volume_.outbox.released();
+  const bool possible = last_barrier_due_ && slots_.all_free() && resync_.idle() &&
+                        volume_.outbox.released() && order_.kind == PeerOrder::Kind::none;
   if (possible && run_barrier()) last_barrier_due_ = false;
 }
 

@@ -54,14 +54,23 @@ Secondary::~Secondary() {
 
 Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
   const ondisk::Metadata& mine = metadata();
-  Result<SyncDecision> decision =
-      decide_sync(mine.resuid, {mine.localcnt, mine.remotecnt}, primary);
+  Result<SyncDecision> decision = decide_sync({mine.resuid,
+                                               {mine.localcnt, mine.remotecnt},
+                                               mine.generations,
+                                               mine.inconsistent,
+                                               mine.sync_from},
+                                              primary);
   if (!decision) return decision;
   if (mine.resuid == 0 && !adopting_) adopt(primary.resuid, decision->kind);
-  if (mine.inconsistent) {
-    decision = SyncDecision{SyncSource::primary, SyncKind::full, false};  // INV-5
-    // While the counters still call this node the source, the mark must outlast a broken resync.
-    lag_ends_with_merge_ = mine.localcnt <= primary.counters.remote;
+  // While the counters still call this node the source, the mark must outlast a broken resync.
+  const bool marked = mine.inconsistent || (adopting_ && adopting_everything_);
+  lag_ends_with_merge_ = marked && mine.localcnt <= primary.counters.remote;
+  const bool behind = decision->source == SyncSource::primary && mine.generations.known() &&
+                      primary.generations.known() &&
+                      mine.generations.current != primary.generations.current;
+  if (behind && !mine.inconsistent && !mine.outdated) {
+    metadata_.change().outdated = true;
+    metadata_.commit();
   }
   return decision;
 }
@@ -72,7 +81,8 @@ void Secondary::adopt(std::uint64_t resuid, SyncKind kind) {
   adopting_ = true;
   adopted_resuid_ = resuid;
   identity_error_ = 0;
-  if (kind != SyncKind::full) return store_identity();
+  adopting_everything_ = kind == SyncKind::full;
+  if (!adopting_everything_) return store_identity();
   Bitmap everything(component_.layout.extents);
   everything.set_all();
   store_map(std::move(everything));
@@ -80,6 +90,7 @@ void Secondary::adopt(std::uint64_t resuid, SyncKind kind) {
 
 void Secondary::store_identity() {
   metadata_.change().resuid = adopted_resuid_;
+  metadata_.change().inconsistent = adopting_everything_;  // INV-5
   identity_ticket_ = metadata_.commit();
 }
 
@@ -87,12 +98,15 @@ void Secondary::identity_ended(int error) {
   adopting_ = false;
   identity_ticket_ = 0;
   identity_error_ = error;
-  if (error != 0) metadata_.change().resuid = 0;  // INV-4: without a durable one no session
+  if (error == 0) return;
+  metadata_.change().resuid = 0;  // INV-4: without a durable one no session
+  metadata_.change().inconsistent = false;
 }
 
 void Secondary::metadata_committed(Ticket ticket, int error) {
   if (error != 0) host_.happened({.kind = Event::Kind::metadata_failed, .error = error});
   if (identity_ticket_ != 0 && ticket >= identity_ticket_) identity_ended(error);
+  orders_committed(ticket, error);
   host_.changed();
 }
 
@@ -115,10 +129,11 @@ std::vector<std::byte> Secondary::map_for(const SyncDecision& decision) const {
 
 // Session -----------------------------------------------------------------------------------------
 
-void Secondary::session_started() {
+void Secondary::session_started(Dialect dialect) {
   HAST_ASSERT(!in_session_);
   ++session_;
   in_session_ = true;
+  dialect_ = dialect;
   merged_ = false;
   highest_seq_ = 0;
 }
@@ -128,6 +143,8 @@ void Secondary::session_ended() {
   // What was submitted is executed all the same, each in its place: it came whole and verified, and
   // memsync may have acknowledged it. A later session's requests queue behind it.
   while (PeerReply* reply = replies_.pop_front()) reply_sent(*reply);
+  // What was held was neither begun nor acknowledged.
+  while (PeerRequest* request = held_.pop_front()) recycle(*request);
 }
 
 PeerRequest* Secondary::acquire() {
@@ -136,6 +153,8 @@ PeerRequest* Secondary::acquire() {
   request->state = PeerRequest::State::receiving;
   request->session = session_;
   request->error = 0;
+  request->order = {};
+  request->memsync = request->fua = false;
   return request;
 }
 
@@ -144,7 +163,8 @@ void Secondary::abandon(PeerRequest& request) { recycle(request); }
 int Secondary::check(const PeerRequest& request) const {
   if (request.kind == IoKind::flush) return 0;
   const std::uint32_t sector = component_.sector_bytes();
-  const bool sized = request.kind == IoKind::discard || request.length_bytes <= kMaxPeerIoBytes;
+  const bool carries_data = request.kind == IoKind::read || request.kind == IoKind::write;
+  const bool sized = !carries_data || request.length_bytes <= kMaxPeerIoBytes;
   const bool aligned = request.offset_bytes % sector == 0 && request.length_bytes % sector == 0;
   const bool inside =
       range_within(request.offset_bytes, request.length_bytes, component_.layout.data_bytes);
@@ -153,10 +173,82 @@ int Secondary::check(const PeerRequest& request) const {
 
 void Secondary::submit(PeerRequest& request) {
   HAST_ASSERT(in_session_ && request.state == PeerRequest::State::receiving);
-  if (const int error = check(request); error != 0) return refuse(request, error);
+  const bool is_order = request.order.kind != PeerOrder::Kind::none;
+  const int error = is_order ? 0 : check(request);
+  if (error != 0) return refuse(request, error);
   if (!merged_) map_is_merged();
+  if (is_order) return obey(request);
+  if (marking_) {
+    request.state = PeerRequest::State::held;
+    return held_.push_back(request);
+  }
   count(request);
   begin(request);
+}
+
+// Orders ------------------------------------------------------------------------------------------
+
+void Secondary::obey(PeerRequest& request) {
+  ondisk::Metadata& mine = metadata_.change();
+  const PeerOrder& order = request.order;
+  switch (order.kind) {
+    case PeerOrder::Kind::sync_begin:
+      mine.inconsistent = true;  // INV-5: what follows waits until this is durable
+      mine.outdated = false;
+      mine.sync_from = order.generations.current;
+      marking_ = true;
+      break;
+    case PeerOrder::Kind::sync_end:
+      mine.inconsistent = mine.outdated = false;
+      mine.sync_from = 0;
+      mine.generations = order.generations;
+      break;
+    case PeerOrder::Kind::alone:
+      ++mine.localcnt;
+      mine.generations.begin(order.generations.current);
+      mine.generations.synced = Generations::kUntracked;
+      mine.outdated = false;
+      break;
+    case PeerOrder::Kind::goodbye:
+      mine.outdated = !order.current && !mine.inconsistent;
+      break;
+    case PeerOrder::Kind::none:
+      break;
+  }
+  if (order.kind == PeerOrder::Kind::goodbye)
+    host_.happened(
+        {.kind = order.current ? Event::Kind::primary_left : Event::Kind::primary_left_ahead});
+  request.state = PeerRequest::State::waiting_metadata;
+  ordering_.push_back(request);
+  request.ticket = metadata_.commit();
+}
+
+/// INV-4: what is not durable is not confirmed; the primary then gives this node up.
+void Secondary::orders_committed(Ticket ticket, int error) {
+  List waiting;
+  waiting.splice_back(ordering_);
+  while (PeerRequest* request = waiting.pop_front()) {
+    if (request->ticket > ticket) {
+      ordering_.push_back(*request);
+      continue;
+    }
+    if (request->order.kind == PeerOrder::Kind::sync_begin) marking_ = false;
+    refuse(*request, error);
+  }
+  if (!marking_) release_held(error);
+}
+
+void Secondary::release_held(int error) {
+  List held;
+  held.splice_back(held_);
+  while (PeerRequest* request = held.pop_front()) {
+    if (error != 0) {
+      refuse(*request, error);
+    } else {
+      count(*request);
+      begin(*request);
+    }
+  }
 }
 
 /// The first request of a session proves that the primary has our map (wire-protocol §5.3).
@@ -167,7 +259,8 @@ void Secondary::map_is_merged() {
   const bool any = std::any_of(component_.map_image.begin(), component_.map_image.end(),
                                [](std::byte b) { return b != std::byte{0}; });
   if (any && !storing_map_) store_map(Bitmap(component_.layout.extents));
-  if (!std::exchange(lag_ends_with_merge_, false)) return;
+  // Towards a native primary the mark ends with its sync_end.
+  if (!std::exchange(lag_ends_with_merge_, false) || dialect_ == Dialect::native) return;
   metadata_.change().inconsistent = false;
   metadata_.commit();
 }
@@ -203,7 +296,7 @@ void Secondary::begin(PeerRequest& request) {
 
 /// memsync: whole, verified, and nothing can keep it from the disk any more.
 void Secondary::announce(PeerRequest& request) {
-  if (request.memsync && request.kind == IoKind::write) queue_reply(request.early);
+  if (request.memsync && request.is_write()) queue_reply(request.early);
 }
 
 /// It has its range.
@@ -252,14 +345,22 @@ void Secondary::execute(PeerRequest& request) {
   op.offset_bytes =
       request.kind == IoKind::flush ? 0 : component_.layout.data_offset + request.offset_bytes;
   op.length_bytes = request.kind == IoKind::flush ? 0 : request.length_bytes;
-  op.data =
-      request.kind == IoKind::discard || request.kind == IoKind::flush ? nullptr : request.buffer;
+  const bool has_data = request.kind == IoKind::read || request.kind == IoKind::write;
+  op.data = has_data ? request.buffer : nullptr;
   op.error = 0;
   disk_.submit(op);
 }
 
 void Secondary::disk_done(PeerRequest& request) {
-  request.error = request.disk.error;
+  const bool flushed = request.disk.kind == IoKind::flush;
+  const bool after_write = flushed && request.kind != IoKind::flush;
+  request.error = after_write ? flush_result(request.disk.error) : request.disk.error;
+  if (request.error == 0 && request.fua && !flushed) {
+    request.disk.kind = IoKind::flush;
+    request.disk.offset_bytes = request.disk.length_bytes = 0;
+    request.disk.data = nullptr;
+    return disk_.submit(request.disk);
+  }
   if (request.error != 0 && request.error != EOPNOTSUPP) {
     switch (request.kind) {
       case IoKind::read:

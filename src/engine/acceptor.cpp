@@ -180,7 +180,7 @@ Awaitable<Result<void>> Acceptor::hand_over(VisitorPlace place, Frame frame) {
 
 Awaitable<Result<void>> Acceptor::refuse(port::Stream* stream, wire::Refusal refusal) {
   std::vector<std::byte> frame(wire::kMaxEncodedBytes);
-  Result<std::size_t> size = wire::encode(refusal, wire::kProtocolVersion, frame);
+  Result<std::size_t> size = wire::encode(refusal, wire::kOriginalVersion, frame);
   if (!size) co_return std::move(size).error();
   std::vector<boost::asio::const_buffer> buffers{boost::asio::const_buffer(frame.data(), *size)};
   co_return co_await write_all(stream, &buffers);

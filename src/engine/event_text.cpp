@@ -67,6 +67,16 @@ EventText describe(const core::Event& event) {
                           "marked; check the disk of the peer.",
                           io, event.offset_bytes, why),
               ""};
+    case Kind::primary_left:
+      return {LogLevel::info,
+              "The primary left in an orderly way; this node has everything and may be promoted.",
+              ""};
+    case Kind::primary_left_ahead:
+      return {
+          LogLevel::warning,
+          "The primary left in an orderly way, but this node lacks some of its changes: promote "
+          "the other node, or let it come back and complete this one.",
+          ""};
     case Kind::stale_discarded:
       return {LogLevel::error,
               fmt::format("The peer that held newer data was replaced by an empty one: "

@@ -1,5 +1,7 @@
 #include "hast/engine/link.hpp"
 
+#include "hast/engine/heartbeat.hpp"
+
 #include <algorithm>
 #include <cerrno>
 
@@ -12,7 +14,6 @@ using namespace std::chrono_literals;
 constexpr port::Duration kFirstDelay = 500ms;
 constexpr port::Duration kLastDelay = 5s;      // INV-13: a healed network is found within seconds
 constexpr port::Duration kRefusedDelay = 10s;  // nothing but an operator can change it
-constexpr port::Duration kWatchInterval = 500ms;
 constexpr port::Duration kKeepaliveInterval = 10s;                      // wire-protocol §6.2
 constexpr std::string_view kSplitBrainText = "Split-brain condition!";  // wire-protocol §5.3
 
@@ -20,19 +21,52 @@ bool needs_operator(Errc code) {
   return code == Errc::split_brain || code == Errc::resuid_mismatch || code == Errc::size_mismatch;
 }
 
-wire::Command command_of(IoKind kind) {
+wire::Command command_of(core::PeerOrder::Kind kind) {
+  switch (kind) {
+    case core::PeerOrder::Kind::sync_begin:
+      return wire::Command::sync_begin;
+    case core::PeerOrder::Kind::sync_end:
+      return wire::Command::sync_end;
+    case core::PeerOrder::Kind::alone:
+      return wire::Command::alone;
+    case core::PeerOrder::Kind::goodbye:
+    case core::PeerOrder::Kind::none:
+      break;
+  }
+  return wire::Command::goodbye;
+}
+
+wire::Command command_of(IoKind kind, std::uint8_t version) {
   switch (kind) {
     case IoKind::read:
       return wire::Command::read;
     case IoKind::write:
-    case IoKind::write_zeroes:
-      return wire::Command::write;  // zeros travel as a hole
+      return wire::Command::write;
+    case IoKind::write_zeroes:  // to an original as the write of a hole
+      return version >= wire::kNativeVersion ? wire::Command::write_zeroes : wire::Command::write;
     case IoKind::discard:
       return wire::Command::discard;
     case IoKind::flush:
       break;
   }
   return wire::Command::flush;
+}
+
+wire::Request request_for(const core::RemoteOp& op, std::uint8_t version) {
+  wire::Request request;
+  request.seq = op.seq;
+  if (op.order != nullptr) {
+    request.command = command_of(op.order->kind);
+    request.current = op.order->current;
+    request.generations = op.order->generations;
+    return request;
+  }
+  request.command = command_of(op.kind, version);
+  request.offset_bytes = op.offset_bytes;
+  request.length_bytes = op.length_bytes;
+  request.memsync = op.memsync && version >= 2;
+  request.fua = op.fua;
+  return request;
 }
 
 }  // namespace
@@ -202,13 +236,18 @@ Result<std::vector<std::byte>> frame_of(const Message& message, std::uint8_t ver
 Awaitable<Result<wire::FirstReply>> Link::first_step(FrameReader* reader) {
   wire::FirstHello hello;
   hello.resource = settings_.name;
-  Result<std::vector<std::byte>> frame = frame_of(hello, last_version_);
+  hello.version = settings_.protocol;
+  Result<std::vector<std::byte>> frame =
+      frame_of(hello, std::min(last_version_, settings_.protocol));
   if (!frame) co_return std::move(frame).error();
   Result<void> sent = co_await send_frame(connection_.requests.get(), std::move(frame).value());
   if (!sent) co_return std::move(sent).error();
   Result<Frame> answer = co_await reader->next();
   if (!answer) co_return std::move(answer).error();
-  co_return wire::decode_first_reply(answer->nv);
+  Result<wire::FirstReply> reply = wire::decode_first_reply(answer->nv);
+  if (reply && reply->version > hello.version)
+    co_return Error{Errc::version_mismatch, 0, "the peer chose a version that was not offered"};
+  co_return reply;
 }
 
 Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply first) {
@@ -220,6 +259,11 @@ Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply 
   hello.resuid = facts.resuid;
   hello.localcnt = facts.counters.local;
   hello.remotecnt = facts.counters.remote;
+  hello.native.generations = facts.generations;
+  hello.native.inconsistent = facts.inconsistent;
+  hello.native.sector_bytes = primary_.volume().sector_bytes;
+  hello.native.max_io_bytes = wire::kMaxIoBytes;
+  hello.native.heartbeat_ms = static_cast<std::uint32_t>(settings_.heartbeat.count());
   Result<std::vector<std::byte>> frame = frame_of(hello, connection_.version);
   if (!frame) co_return std::move(frame).error();
   Result<void> sent = co_await send_frame(connection_.replies.get(), std::move(frame).value());
@@ -238,6 +282,7 @@ Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply 
     answer->map = map;
   }
   if (closed_) co_return Errc::cancelled;
+  connection_.heartbeat = agreed_heartbeat(settings_.heartbeat, reply->native.heartbeat_ms);
   Result<void> up = primary_.link_up(*answer, facts);
   if (!up && up.error().code == Errc::peer_waits)
     co_return Error{Errc::cancelled, 0, "writes overtook the handshake, which is repeated at once"};
@@ -259,6 +304,13 @@ Result<core::PeerAnswer> Link::check_answer(const wire::SecondReply& reply) cons
     return Error{
         Errc::size_mismatch, 0,
         fmt::format("this node has extents of {} bytes, the peer of {}", extent, reply.extentsize)};
+  const std::uint32_t sector = primary_.volume().sector_bytes;
+  if (reply.native.sector_bytes > sector)
+    return Error{Errc::size_mismatch, 0,
+                 fmt::format("this node has sectors of {} bytes, the peer of {}: clients' requests "
+                             "would not fit there. Give the node with the larger sectors the role "
+                             "primary, or replace one of the disks",
+                             sector, reply.native.sector_bytes)};
   // Both new: no map. Otherwise at least ours; an original sends as much as its component's size
   // would need, which may be more than the volume does, but not out of all proportion (INV-9).
   const std::uint64_t own = primary_.map_bytes();
@@ -273,6 +325,8 @@ Result<core::PeerAnswer> Link::check_answer(const wire::SecondReply& reply) cons
   answer.counters = {reply.localcnt, reply.remotecnt};
   answer.virgin = reply.virgin;
   answer.source = reply.source;
+  answer.native = connection_.version >= wire::kNativeVersion;
+  answer.generations = reply.native.generations;
   return answer;
 }
 
@@ -284,7 +338,7 @@ Awaitable<void> Link::serve() {
   trouble_.clear();
   complaints_.forget();
   delay_ = kFirstDelay;
-  last_reply_ = last_sent_ = ports_.clock.now();
+  last_reply_ = last_heard_ = last_sent_ = ports_.clock.now();
   log_.info("Connected to {} (protocol version {}).", connection_.requests->peer(),
             connection_.version);
   observer_.link_connected();
@@ -323,7 +377,9 @@ Awaitable<void> Link::read_replies() {
 }
 
 Awaitable<Result<void>> Link::take_reply(FrameReader* reader, wire::Reply reply) {
-  last_reply_ = ports_.clock.now();
+  last_heard_ = ports_.clock.now();
+  if (reply.heartbeat) co_return Result<void>{};
+  last_reply_ = last_heard_;
   core::RemoteOp* op = primary_.outbox().find(reply.seq);
   if (op == nullptr) {
     log_.debug("Reply to an unknown request {} skipped.", reply.seq);
@@ -353,18 +409,13 @@ void Link::fill(FrameWriter& writer) {
   while (writer.has_room()) {
     core::RemoteOp* op = outbox.next();
     if (op == nullptr) break;
-    wire::Request request;
-    request.command = command_of(op->kind);
-    request.seq = op->seq;
-    request.offset_bytes = op->offset_bytes;
-    request.length_bytes = op->length_bytes;
-    request.memsync = op->memsync && writer.version() >= 2;
-    if (op->kind == IoKind::write_zeroes) {
-      writer.add_zeroes(request, static_cast<std::uint32_t>(op->length_bytes));
-    } else if (op->kind == IoKind::write) {
-      writer.add(request, ConstByteSpan(op->data, op->length_bytes));
-    } else {
+    const wire::Request request = request_for(*op, writer.version());
+    if (request.command != wire::Command::write) {
       writer.add(request, {});
+    } else if (op->kind == IoKind::write_zeroes) {
+      writer.add_zeroes(request, static_cast<std::uint32_t>(op->length_bytes));
+    } else {
+      writer.add(request, ConstByteSpan(op->data, op->length_bytes));
     }
   }
   if (keepalive_due_ && writer.empty()) writer.add(wire::Request{}, {});
@@ -393,7 +444,7 @@ Awaitable<void> Link::write_requests() {
 /// The one clock of the link: handshake deadline, overdue replies, keepalives.
 Awaitable<void> Link::watch() {
   while (!stopping_) {
-    co_await watch_timer_->wait_for(kWatchInterval);
+    co_await watch_timer_->wait_for(watch_interval(connection_.heartbeat));
     if (!stopping_) check_deadlines();
   }
 }
@@ -410,11 +461,18 @@ void Link::check_deadlines() {
   } else if (now - last_reply_ > settings_.timeout) {
     return drop(Error{Errc::timed_out, 0, "the peer does not answer requests"});
   }
-  if (now - last_sent_ >= kKeepaliveInterval) {
-    keepalive_due_ = true;
-    last_sent_ = now;
-    outgoing_.notify();
-  }
+  judge_silence(now);
+}
+
+/// Whoever is silent for three heartbeats is dead; an original sends none.
+void Link::judge_silence(port::TimePoint now) {
+  const bool native = connection_.heartbeat > port::Duration{};
+  if (native && now - last_heard_ > kHeartbeatsMissed * connection_.heartbeat)
+    return drop(Error{Errc::timed_out, 0, "nothing was heard from the peer"});
+  if (now - last_sent_ < (native ? connection_.heartbeat : kKeepaliveInterval)) return;
+  keepalive_due_ = true;
+  last_sent_ = now;
+  outgoing_.notify();
 }
 
 }  // namespace hast::engine

@@ -45,13 +45,13 @@ Result<void> Resource::start() {
 
 // The role machine --------------------------------------------------------------------------------
 
-Awaitable<Result<Role>> Resource::set_role(Role role) {
+Awaitable<Result<Role>> Resource::set_role(Role role, Force force) {
   co_await role_turn_.take();
   const Role previous = role_;
   Result<void> entered;
   if (role != previous) {
     co_await leave();
-    entered = co_await enter(role);
+    entered = co_await enter(role, force == Force::yes ? Cause::forced : Cause::asked);
     const Role now = entered ? role : Role::init;
     if (!entered) log_.error("Role {} refused: {}", to_string(role), entered.error().message());
     if (now != previous) {
@@ -75,7 +75,7 @@ Awaitable<void> Resource::stop() {
 Awaitable<void> Resource::restart_role() {
   const Role role = role_;
   co_await leave();
-  Result<void> entered = co_await enter(role);
+  Result<void> entered = co_await enter(role, Cause::resumed);
   if (!entered)
     log_.error("The role {} could not be taken up again after the reload: {} The role is init now.",
                to_string(role), entered.error().message());
@@ -103,17 +103,17 @@ Awaitable<void> Resource::replace_frontend(std::unique_ptr<port::Frontend> front
   co_await stop_frontend();
   frontend_ = std::move(frontend);
   Result<void> entered = start();
-  if (entered) entered = co_await enter(role);
+  if (entered) entered = co_await enter(role, Cause::resumed);
   if (!entered)
     log_.error("The new front-end cannot be used: {} The role is init now.",
                entered.error().message());
   role_turn_.done();
 }
 
-Awaitable<Result<void>> Resource::enter(Role role) {
+Awaitable<Result<void>> Resource::enter(Role role, Cause cause) {
   log_ = Log(prefix(role));
   Result<void> entered;
-  if (role == Role::primary) entered = co_await enter_primary();
+  if (role == Role::primary) entered = co_await enter_primary(cause);
   if (role == Role::secondary) entered = co_await enter_secondary();
   if (entered) {
     role_ = role;
@@ -132,13 +132,24 @@ Awaitable<Result<core::Component>> Resource::open_component() {
   co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
 }
 
-Awaitable<Result<void>> Resource::enter_primary() {
+Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
   Result<core::Component> component = co_await open_component();
   if (!component) co_return std::move(component).error();
+  const bool whole = !component->metadata.inconsistent && !component->metadata.outdated;
+  if (!whole && cause == Cause::asked)  // INV-5
+    co_return component->metadata.inconsistent ? Errc::component_inconsistent
+                                               : Errc::component_outdated;
+  if (!whole && cause == Cause::forced)
+    log_.warning(
+        "Promoted by force although the local component is {}. The peer is not merged "
+        "with what is written from now on: one of the two has to be given up.",
+        component->metadata.inconsistent ? "inconsistent" : "outdated");
   core::PrimaryOptions options;
   options.replication = settings_.replication;
   options.metaflush =
       settings_.metaflush ? core::MapCommit::Flush::yes : core::MapCommit::Flush::no;
+  options.promotion =
+      !whole && cause == Cause::forced ? core::Promotion::forced : core::Promotion::resumed;
   primary_ = std::make_unique<core::Primary>(*component, options,
                                              static_cast<core::PrimaryHost&>(*this), ports_.random);
   if (Result<void> served = frontend_ ? frontend_->serve(*primary_) : Result<void>{}; !served) {

@@ -1,5 +1,7 @@
 #include "hast/engine/session.hpp"
 
+#include "hast/engine/heartbeat.hpp"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -13,7 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr port::Duration kHandshakeTime = 20s;
 constexpr port::Duration kSilence = 20s;  // two keepalive intervals (wire-protocol §4)
-constexpr port::Duration kWatchInterval = 500ms;
 
 IoKind kind_of(wire::Command command) {
   switch (command) {
@@ -23,11 +24,26 @@ IoKind kind_of(wire::Command command) {
       return IoKind::write;
     case wire::Command::discard:
       return IoKind::discard;
-    case wire::Command::flush:
-    case wire::Command::keepalive:
-      break;
+    case wire::Command::write_zeroes:
+      return IoKind::write_zeroes;
+    default:
+      return IoKind::flush;
   }
-  return IoKind::flush;
+}
+
+core::PeerOrder::Kind order_of(wire::Command command) {
+  switch (command) {
+    case wire::Command::sync_begin:
+      return core::PeerOrder::Kind::sync_begin;
+    case wire::Command::sync_end:
+      return core::PeerOrder::Kind::sync_end;
+    case wire::Command::alone:
+      return core::PeerOrder::Kind::alone;
+    case wire::Command::goodbye:
+      return core::PeerOrder::Kind::goodbye;
+    default:
+      return core::PeerOrder::Kind::none;
+  }
 }
 
 }  // namespace
@@ -98,7 +114,8 @@ Awaitable<void> Session::run() {
     }
     closed_ = false;
     reason_.reset();
-    version_ = std::min(next_first_->version, wire::kProtocolVersion);
+    version_ = std::min(next_first_->version, settings_.protocol);
+    heartbeat_ = {};
     requests_ = std::move(next_first_->stream);
     next_first_.reset();
     deadline_ = ports_.clock.now() + kHandshakeTime;
@@ -143,12 +160,24 @@ Awaitable<Result<void>> Session::greet() {
 /// Step 2: decide, make a new identity durable, tell the primary.
 Awaitable<Result<void>> Session::answer() {
   const wire::SecondHello hello = second_->hello;
-  const core::PrimaryFacts facts{hello.resuid, hello.virgin, {hello.localcnt, hello.remotecnt}};
+  const core::PrimaryFacts facts{hello.resuid,
+                                 hello.virgin,
+                                 {hello.localcnt, hello.remotecnt},
+                                 hello.native.generations,
+                                 hello.native.inconsistent};
+  const bool native = version_ >= wire::kNativeVersion;
+  if (native) heartbeat_ = agreed_heartbeat(settings_.heartbeat, hello.native.heartbeat_ms);
   wire::SecondReply reply;
   reply.datasize = static_cast<std::int64_t>(secondary_.layout().data_bytes);
   reply.extentsize = static_cast<std::int32_t>(secondary_.layout().extent_bytes);
   reply.localcnt = secondary_.metadata().localcnt;
   reply.remotecnt = secondary_.metadata().remotecnt;
+  reply.native.generations = secondary_.metadata().generations;
+  reply.native.inconsistent = secondary_.metadata().inconsistent;
+  reply.native.outdated = secondary_.metadata().outdated;
+  reply.native.sector_bytes = secondary_.sector_bytes();
+  reply.native.max_io_bytes = wire::kMaxIoBytes;
+  reply.native.heartbeat_ms = static_cast<std::uint32_t>(settings_.heartbeat.count());
   const std::uint64_t own_resuid = secondary_.metadata().resuid;
 
   // Two steps at once would decide on old facts: the former identity is durable first.
@@ -172,6 +201,9 @@ Awaitable<Result<void>> Session::answer() {
     outcome = Errc::split_brain;
     if (!split_brain_) observer_.session_split_brain();
     split_brain_ = true;
+  } else if (decision.error().code == Errc::both_inconsistent) {
+    reply.errmsg = decision.error().message();
+    outcome = decision.error();
   } else {
     reply.errmsg = fmt::format("Resource unique ID mismatch (primary={}, secondary={}).",
                                hello.resuid, own_resuid);
@@ -204,9 +236,12 @@ Awaitable<Result<void>> Session::send_answer(wire::SecondReply reply, std::vecto
 
 Awaitable<void> Session::serve() {
   connected_ = true;
+  waiting_for_slot_ = heartbeat_due_ = false;
   complaints_.forget();
-  deadline_ = ports_.clock.now() + kSilence;
-  secondary_.session_started();
+  last_sent_ = ports_.clock.now();
+  deadline_ = last_sent_ + silence();
+  secondary_.session_started(version_ >= wire::kNativeVersion ? core::Secondary::Dialect::native
+                                                              : core::Secondary::Dialect::original);
   log_.info("Primary {} connected (protocol version {}).", requests_->peer(), version_);
   observer_.session_connected();
   traffic_.spawn(read_requests());
@@ -232,7 +267,7 @@ Awaitable<void> Session::read_requests() {
     } else if (Result<wire::Request> request = wire::decode_request(frame->nv); !request) {
       taken = std::move(request).error();
     } else {
-      deadline_ = ports_.clock.now() + kSilence;
+      deadline_ = ports_.clock.now() + silence();
       taken = co_await take_request(&reader, *request);
     }
     if (!taken) {
@@ -246,20 +281,45 @@ Awaitable<void> Session::read_requests() {
 Awaitable<core::PeerRequest*> Session::free_request() {
   for (;;) {
     if (closed_) co_return nullptr;
-    if (core::PeerRequest* request = secondary_.acquire()) co_return request;
+    if (core::PeerRequest* request = secondary_.acquire()) {
+      if (std::exchange(waiting_for_slot_, false)) deadline_ = ports_.clock.now() + silence();
+      co_return request;
+    }
+    waiting_for_slot_ = true;
     co_await freed_.wait();
   }
 }
 
+/// Longer than that without a request or keepalive and the primary is dead.
+port::Duration Session::silence() const {
+  return heartbeat_ > port::Duration{} ? kHeartbeatsMissed * heartbeat_ : kSilence;
+}
+
 Awaitable<Result<void>> Session::take_request(FrameReader* reader, wire::Request message) {
   if (message.command == wire::Command::keepalive) co_return Result<void>{};
+  const bool native_only =
+      message.command == wire::Command::unknown || message.command > wire::Command::keepalive;
+  if (native_only && version_ < wire::kNativeVersion)
+    co_return Error{Errc::malformed, 0, "a command that version 2 does not know"};
   core::PeerRequest* request = co_await free_request();
   if (request == nullptr) co_return Errc::cancelled;
   request->kind = kind_of(message.command);
+  request->order = {order_of(message.command), message.current, message.generations};
   request->seq = message.seq;
   request->offset_bytes = message.offset_bytes;
   request->length_bytes = message.length_bytes;
   request->memsync = message.memsync;
+  request->fua = message.fua;
+  if (message.command == wire::Command::unknown) {
+    // Of a later version: refused, and the stream goes on.
+    Result<void> skipped = co_await reader->drain(message.payload.size_bytes);
+    if (skipped) {
+      secondary_.refuse(*request, EOPNOTSUPP);
+    } else {
+      secondary_.abandon(*request);
+    }
+    co_return skipped;
+  }
   if (request->kind == IoKind::write) co_return co_await take_write(reader, message, request);
   secondary_.submit(*request);
   co_return Result<void>{};
@@ -292,7 +352,7 @@ void Session::fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch) {
   writer.set_options(payload_options());
   while (writer.has_room()) {
     core::PeerReply* reply = secondary_.next_reply();
-    if (reply == nullptr) return;
+    if (reply == nullptr) break;
     const core::PeerRequest& request = *reply->request;
     batch.push_back(reply);
     wire::Reply message;
@@ -303,6 +363,11 @@ void Session::fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch) {
     writer.add(message,
                has_data ? ConstByteSpan(request.buffer, request.length_bytes) : ConstByteSpan{});
   }
+  if (std::exchange(heartbeat_due_, false) && writer.empty()) {
+    wire::Reply alive;
+    alive.heartbeat = true;
+    writer.add(alive, {});
+  }
 }
 
 Awaitable<void> Session::write_replies() {
@@ -311,11 +376,12 @@ Awaitable<void> Session::write_replies() {
   batch.reserve(FrameWriter::kMaxFrames);
   while (!closed_) {
     fill(writer, batch);
-    if (batch.empty()) {
+    if (writer.empty()) {
       co_await outgoing_.wait();
       continue;
     }
-    sending_since_ = ports_.clock.now();
+    last_sent_ = ports_.clock.now();
+    sending_since_ = last_sent_;
     Result<void> sent = co_await writer.send();
     sending_since_.reset();
     for (core::PeerReply* reply : batch) secondary_.reply_sent(*reply);
@@ -326,16 +392,22 @@ Awaitable<void> Session::write_replies() {
 
 Awaitable<void> Session::watch() {
   while (!stopping_) {
-    co_await watch_timer_->wait_for(kWatchInterval);
-    const port::TimePoint now = ports_.clock.now();
-    if (closed_ || stopping_) continue;
-    if (deadline_ && now > *deadline_)
-      fail(Error{Errc::timed_out, 0,
-                 connected_ ? "nothing was heard from the primary for 20 seconds"
-                            : "the primary did not finish the handshake"});
-    if (sending_since_ && now - *sending_since_ > settings_.timeout)
-      fail(Error{Errc::timed_out, 0, "the primary does not take replies"});
+    co_await watch_timer_->wait_for(watch_interval(heartbeat_));
+    if (!closed_ && !stopping_) check_deadlines(ports_.clock.now());
   }
+}
+
+void Session::check_deadlines(port::TimePoint now) {
+  if (deadline_ && now > *deadline_ && !waiting_for_slot_)
+    return fail(Error{Errc::timed_out, 0,
+                      connected_ ? "nothing was heard from the primary"
+                                 : "the primary did not finish the handshake"});
+  if (sending_since_ && now - *sending_since_ > settings_.timeout)
+    return fail(Error{Errc::timed_out, 0, "the primary does not take replies"});
+  const bool native = connected_ && heartbeat_ > port::Duration{};
+  if (!native || now - last_sent_ < heartbeat_) return;
+  heartbeat_due_ = true;
+  outgoing_.notify();
 }
 
 }  // namespace hast::engine

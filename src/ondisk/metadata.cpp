@@ -16,6 +16,9 @@ namespace {
 constexpr std::string_view kOurPrefix = "hast_";
 constexpr std::string_view kSequence = "hast_sequence";
 constexpr std::string_view kInconsistent = "hast_inconsistent";
+constexpr std::string_view kOutdated = "hast_outdated";
+constexpr std::string_view kSyncFrom = "hast_sync_from";
+constexpr std::string_view kGenerations = "hast_generations";
 constexpr std::string_view kChecksum = "hast_checksum";
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::size_t kDataPadding = 8;  // nv data are padded to a multiple of this
@@ -53,6 +56,9 @@ void write_original_fields(NvWriter& out, const Metadata& metadata) {
 void write_our_fields(NvWriter& out, const Metadata& metadata) {
   out.u64(kSequence, metadata.sequence);
   out.u8(kInconsistent, metadata.inconsistent ? 1 : 0);
+  out.u8(kOutdated, metadata.outdated ? 1 : 0);
+  out.u64(kSyncFrom, metadata.sync_from);
+  out.u8_array(kGenerations, encode_generations(metadata.generations));
   out.u32(kChecksum, 0);  // last, so that its place is known from the end
 }
 
@@ -65,6 +71,15 @@ class Fields {
   std::uint64_t u64(std::string_view name) { return take(nv_.u64(name)); }
   std::uint32_t u32(std::string_view name) { return take(nv_.u32(name)); }
   std::uint8_t u8(std::string_view name) { return take(nv_.u8(name)); }
+  Generations generations(std::string_view name) {
+    const std::optional<Generations> found = decode_generations(take(nv_.u8_array(name)));
+    if (!found && !failed_) {
+      failed_ = true;
+      why_ = std::string(name) + ": wrong length";
+    }
+    return found.value_or(Generations{});
+  }
+  bool contains(std::string_view name) const { return nv_.contains(name); }
 
   bool failed() const { return failed_; }
   Error error() const { return damaged(why_); }
@@ -191,6 +206,11 @@ Result<Metadata> decode(ConstByteSpan block) {
     metadata.sequence = in.u64(kSequence);
     metadata.inconsistent = in.u8(kInconsistent) != 0;
   }
+  if (in.contains(kGenerations)) {  // since 0.2
+    metadata.outdated = in.u8(kOutdated) != 0;
+    metadata.sync_from = in.u64(kSyncFrom);
+    metadata.generations = in.generations(kGenerations);
+  }
   if (in.failed()) return in.error();
   if (Result<void> values = check_values(metadata); !values) return std::move(values).error();
   return metadata;
@@ -206,6 +226,7 @@ Result<Metadata> choose(const Result<Metadata>& first, const Result<Metadata>& s
   chosen.sequence = second->sequence;
   // The original drops the mark with our other fields, not because the data became whole (INV-5).
   chosen.inconsistent = second->inconsistent;
+  chosen.outdated = second->outdated;
   return chosen;
 }
 

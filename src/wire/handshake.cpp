@@ -48,6 +48,28 @@ std::uint8_t decode_version(const NvReader& nv) {
   return version && *version != 0 ? *version : std::uint8_t{1};
 }
 
+void encode_native(const NativeFacts& facts, NvWriter& nv) {
+  nv.u8_array("generations", encode_generations(facts.generations));
+  if (facts.inconsistent) nv.i8("inconsistent", 1);
+  if (facts.outdated) nv.i8("outdated", 1);
+  nv.u32("sectorsize", facts.sector_bytes);
+  nv.u32("maxio", facts.max_io_bytes);
+  nv.u32("heartbeat", facts.heartbeat_ms);
+}
+
+/// All optional, so that a later version may leave one out; of a wrong type is as absent.
+NativeFacts decode_native(const NvReader& nv) {
+  NativeFacts facts;
+  if (const Result<ConstByteSpan> bytes = nv.u8_array("generations"))
+    facts.generations = decode_generations(*bytes).value_or(Generations{});
+  facts.inconsistent = nv.contains("inconsistent");
+  facts.outdated = nv.contains("outdated");
+  facts.sector_bytes = nv.u32("sectorsize").value_or(0);
+  facts.max_io_bytes = nv.u32("maxio").value_or(0);
+  facts.heartbeat_ms = nv.u32("heartbeat").value_or(0);
+  return facts;
+}
+
 /// Reads fields one after the other; the first error stays and the rest read as zero.
 class Fields {
  public:
@@ -117,6 +139,7 @@ Result<std::size_t> encode(const SecondHello& message, std::uint8_t header_versi
   nv.u64("resuid", message.resuid);
   nv.u64("localcnt", message.localcnt);
   nv.u64("remotecnt", message.remotecnt);
+  if (header_version >= kNativeVersion) encode_native(message.native, nv);
   return frame.finish(header_version);
 }
 
@@ -131,6 +154,7 @@ Result<std::size_t> encode(const SecondReply& message, std::uint8_t header_versi
     nv.string("errmsg", message.errmsg);
     return frame.finish(header_version);
   }
+  if (header_version >= kNativeVersion) encode_native(message.native, nv);
   if (message.virgin) nv.i8("virgin", 1);
   nv.u8("syncsrc", static_cast<std::uint8_t>(message.source));
   nv.u32("mapsize", message.mapsize);
@@ -174,6 +198,7 @@ Result<SecondHello> decode_second_hello(const NvReader& nv) {
   Result<std::string> resource = decode_resource(nv);
   if (!resource) return resource.error();
   message.resource = std::move(resource).value();
+  message.native = decode_native(nv);
   return message;
 }
 
@@ -202,6 +227,7 @@ Result<SecondReply> decode_second_reply(const NvReader& nv) {
   const Result<PayloadInfo> payload = decode_payload_info(nv);
   if (!payload) return payload.error();
   message.payload = *payload;
+  message.native = decode_native(nv);
   if (!is_plausible_map(message)) return malformed("size of the map");
   return message;
 }

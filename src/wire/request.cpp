@@ -1,6 +1,7 @@
 #include "hast/wire/request.hpp"
 
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace hast::wire {
@@ -19,10 +20,18 @@ std::size_t finished(FrameBuilder& frame, std::uint8_t version) {
 Result<Command> decode_command(const NvReader& nv) {
   const Result<std::uint8_t> value = nv.u8("cmd");
   if (!value) return value.error();
-  if (*value < static_cast<std::uint8_t>(Command::read) ||
-      *value > static_cast<std::uint8_t>(Command::keepalive))
-    return Error{.code = Errc::malformed, .detail = "command " + std::to_string(*value)};
-  return static_cast<Command>(*value);
+  return *value <= static_cast<std::uint8_t>(Command::goodbye) ? static_cast<Command>(*value)
+                                                               : Command::unknown;
+}
+
+bool has_range(Command command) {
+  return command == Command::read || command == Command::write || command == Command::discard ||
+         command == Command::write_zeroes;
+}
+
+bool has_generations(Command command) {
+  return command == Command::sync_begin || command == Command::sync_end ||
+         command == Command::alone;
 }
 
 /// 0 would make replies ambiguous: the original answers 0 to requests it cannot read.
@@ -63,6 +72,10 @@ std::size_t encode(const Request& request, std::uint8_t header_version, ByteSpan
     nv.u64("offset", request.offset_bytes);
     nv.u64("length", request.length_bytes);
     if (request.memsync) nv.u8("memsync", 1);
+    if (request.fua) nv.u8("fua", 1);
+    if (request.current) nv.u8("current", 1);
+    if (has_generations(request.command))
+      nv.u8_array("generations", encode_generations(request.generations));
     encode_payload_info(request.payload, nv);
   }
   return finished(frame, header_version);
@@ -71,6 +84,10 @@ std::size_t encode(const Request& request, std::uint8_t header_version, ByteSpan
 std::size_t encode(const Reply& reply, std::uint8_t header_version, ByteSpan out) {
   FrameBuilder frame(out);
   NvWriter& nv = frame.nv();
+  if (reply.heartbeat) {
+    nv.u8("cmd", static_cast<std::uint8_t>(Command::keepalive));
+    return finished(frame, header_version);
+  }
   nv.u64("seq", reply.seq);
   if (reply.received) nv.i8("received", 1);
   if (reply.error != 0) nv.i16("error", static_cast<std::int16_t>(freebsd_errno(reply.error)));
@@ -86,14 +103,23 @@ Result<Request> decode_request(const NvReader& nv) {
   const Result<PayloadInfo> payload = decode_bounded_payload(nv);
   if (!payload) return payload.error();
   request.payload = *payload;
-  if (payload->present() != (request.command == Command::write))
+  const bool wants_data = request.command == Command::write;
+  if (payload->present() != wants_data && request.command != Command::unknown)
     return malformed("a write without data, or data without a write");
   if (request.command == Command::keepalive) return request;
 
   const Result<std::uint64_t> seq = decode_seq(nv);
   if (!seq) return seq.error();
   request.seq = *seq;
-  if (request.command == Command::flush) return request;  // its range means nothing
+  if (has_generations(request.command)) {
+    const Result<ConstByteSpan> bytes = nv.u8_array("generations");
+    if (!bytes) return bytes.error();
+    const std::optional<Generations> generations = decode_generations(*bytes);
+    if (!generations || !generations->known()) return malformed("generations");
+    request.generations = *generations;
+  }
+  request.current = request.command == Command::goodbye && nv.contains("current");
+  if (!has_range(request.command)) return request;
 
   const Result<std::uint64_t> offset = nv.u64("offset");
   if (!offset) return offset.error();
@@ -102,12 +128,16 @@ Result<Request> decode_request(const NvReader& nv) {
   if (wraps(*offset, *length)) return malformed("a range that wraps");
   request.offset_bytes = *offset;
   request.length_bytes = *length;
-  request.memsync = request.command == Command::write && nv.contains("memsync");
+  const bool writes = request.command == Command::write || request.command == Command::write_zeroes;
+  request.memsync = writes && nv.contains("memsync");
+  request.fua = writes && nv.contains("fua");
   return request;
 }
 
 Result<Reply> decode_reply(const NvReader& nv) {
   Reply reply;
+  reply.heartbeat = nv.u8("cmd").value_or(0) == static_cast<std::uint8_t>(Command::keepalive);
+  if (reply.heartbeat) return reply;
   const Result<std::uint64_t> seq = decode_seq(nv);
   if (!seq) return seq.error();
   reply.seq = *seq;

@@ -51,6 +51,8 @@ class CorePair {
   PairNode& node(NodeId id) { return nodes_[id]; }
   const PairNode& node(NodeId id) const { return nodes_[id]; }
   const ComponentShape& shape() const { return shape_; }
+  /// Both speak protocol version 3, or 2.
+  void speak(core::Secondary::Dialect dialect) { dialect_ = dialect; }
   bool linked() const { return linked_; }
   std::optional<NodeId> primary() const {
     for (NodeId id : {0u, 1u}) {
@@ -108,7 +110,9 @@ class CorePair {
     p.prepare_identity();
     for (int i = 0; i < 20 && !p.identity_durable(); ++i) step();
     if (!p.identity_durable()) return Handshake::failed;
-    const core::PrimaryFacts facts = p.facts();
+    const bool native = dialect_ == core::Secondary::Dialect::native;
+    core::PrimaryFacts facts = p.facts();
+    if (!native) facts.generations = {}, facts.inconsistent = false;
     const core::Counters counters{s.metadata().localcnt, s.metadata().remotecnt};
     const Result<core::SyncDecision> decision = s.decide(facts);
     if (!decision)
@@ -126,8 +130,10 @@ class CorePair {
     answer.virgin = decision->virgin;
     answer.source = decision->source;
     answer.map = map;
+    answer.native = native;
+    if (native) answer.generations = s.metadata().generations;
     if (!p.link_up(answer, facts)) return Handshake::failed;
-    s.session_started();
+    s.session_started(dialect_);
     linked_ = true;
     source_ = decision->source;
     return Handshake::linked;
@@ -178,6 +184,8 @@ class CorePair {
     bool received = false;
     int error = 0;
     std::vector<std::byte> data;
+    bool fua = false;
+    core::PeerOrder order;
   };
 
   PairNode& open(NodeId id) {
@@ -239,8 +247,15 @@ class CorePair {
     if (op == nullptr) return false;
     Message message{op->seq, op->kind, op->offset_bytes, op->length_bytes, op->memsync, false,
                     0,       {}};
+    message.fua = op->fua;
+    if (op->order != nullptr) {
+      message.order = *op->order;
+      requests_.push_back(std::move(message));
+      return true;
+    }
     if (op->kind == IoKind::write) message.data.assign(op->data, op->data + op->length_bytes);
-    if (op->kind == IoKind::write_zeroes) {  // on the wire: a WRITE of a hole
+    const bool native = dialect_ == core::Secondary::Dialect::native;
+    if (op->kind == IoKind::write_zeroes && !native) {  // on the wire: a WRITE of a hole
       message.kind = IoKind::write;
       message.data.resize(op->length_bytes);
     }
@@ -259,6 +274,8 @@ class CorePair {
     request->offset_bytes = message.offset;
     request->length_bytes = message.length;
     request->memsync = message.memsync;
+    request->fua = message.fua;
+    request->order = message.order;
     if (!message.data.empty())
       std::memcpy(request->buffer, message.data.data(), message.data.size());
     to.submit(*request);
@@ -297,6 +314,7 @@ class CorePair {
   std::array<PairNode, 2> nodes_;
   std::deque<Message> requests_;
   std::deque<Message> replies_;
+  core::Secondary::Dialect dialect_ = core::Secondary::Dialect::original;
   bool linked_ = false;
   SyncSource source_ = SyncSource::primary;
 };

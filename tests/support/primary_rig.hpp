@@ -122,7 +122,7 @@ class PrimaryRig {
     while (!primary_->identity_durable() && disk_->held() > 0) move_locally();
     const core::PrimaryFacts facts = primary_->facts();
     const Result<core::SyncDecision> decision =
-        core::decide_sync(identity.resuid, identity.counters, facts);
+        core::decide_sync({identity.resuid, identity.counters}, facts);
     if (!decision) return decision.error();
     if (identity.resuid == 0) identity.resuid = facts.resuid;
     return link_up(*decision, facts);

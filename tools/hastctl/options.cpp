@@ -12,12 +12,15 @@
 namespace hastctl {
 namespace {
 
-enum LongOption : int { kNode = 256, kLayout, kJson, kTimeout, kHelp };
+enum LongOption : int { kNode = 256, kLayout, kJson, kTimeout, kForce, kHelp };
 
-constexpr option kLongOptions[] = {
-    {"node", required_argument, nullptr, kNode}, {"layout", required_argument, nullptr, kLayout},
-    {"json", no_argument, nullptr, kJson},       {"timeout", required_argument, nullptr, kTimeout},
-    {"help", no_argument, nullptr, kHelp},       {nullptr, 0, nullptr, 0}};
+constexpr option kLongOptions[] = {{"node", required_argument, nullptr, kNode},
+                                   {"layout", required_argument, nullptr, kLayout},
+                                   {"json", no_argument, nullptr, kJson},
+                                   {"timeout", required_argument, nullptr, kTimeout},
+                                   {"force", no_argument, nullptr, kForce},
+                                   {"help", no_argument, nullptr, kHelp},
+                                   {nullptr, 0, nullptr, 0}};
 
 std::optional<Command> parse_command(std::string_view word) {
   if (word == "create") return Command::create;
@@ -43,6 +46,8 @@ bool belongs_to(int option, Command command) {
       return command == Command::create;
     case kJson:
       return command == Command::list || command == Command::status;
+    case kForce:
+      return command == Command::role;
     case kTimeout:
       return command != Command::create && command != Command::dump;
     default:
@@ -105,6 +110,9 @@ Refusal take(int option, Options& options) {
       return std::nullopt;
     case kTimeout:
       return take_timeout(options);
+    case kForce:
+      options.force = true;
+      return std::nullopt;
     case kHelp:
       return help();
     default:
@@ -117,7 +125,8 @@ bool enough_operands(const Options& options) {
     case Command::create:
       return !options.operands.empty();
     case Command::role:
-      return options.operands.size() >= 2 && hast::parse_role(options.operands[0]);
+      return options.operands.size() >= 2 && hast::parse_role(options.operands[0]) &&
+             (!options.force || options.operands[0] == "primary");
     default:
       return true;
   }

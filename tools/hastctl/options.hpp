@@ -29,6 +29,7 @@ struct Options {
   hast::ondisk::Format layout = hast::ondisk::Format::extended;
   Output output = Output::text;
   std::optional<std::chrono::seconds> patience;  // how long to wait for hastd
+  bool force = false;                            // role primary
   std::vector<std::string> operands;
 };
 

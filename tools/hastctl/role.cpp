@@ -27,8 +27,8 @@ int report(const hast::control::RoleEntry& entry) {
 int role(const Options& options, const hast::config::Config& config) {
   const std::vector<std::string>& operands = options.operands;
   const hast::Role wanted = *hast::parse_role(operands[0]);
-  const hast::control::RoleRequest request{wanted,
-                                           selection_of({operands.begin() + 1, operands.end()})};
+  const hast::control::RoleRequest request{
+      wanted, selection_of({operands.begin() + 1, operands.end()}), options.force};
   const auto answer = ask_daemon(config, request, options.patience.value_or(kPatience));
   if (const int* failed = std::get_if<int>(&answer)) return *failed;
   const auto reply = hast::control::decode_role_reply(std::get<std::string>(answer), kRequestId);

@@ -21,6 +21,7 @@ constexpr const char* kHelpText =
     "  --node NAME     be this node of the configuration, whatever the host is called\n"
     "  --layout WHICH  for create: extended (default), or original if the other node runs the\n"
     "                  original HAST\n"
+    "  --force         for role primary: also if the data here are inconsistent or outdated\n"
     "  --json          for list and status: print JSON\n"
     "  --timeout SECS  for role, list and status: how long to wait for hastd\n"
     "  --help          this text\n"

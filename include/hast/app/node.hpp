@@ -65,7 +65,8 @@ class Node final : private engine::ResourceDirectory {
   engine::Awaitable<void> adjust_resource(MemberPtr member, config::ResourceConfig wanted);
   MemberPtr find(std::string_view name) const;
   std::vector<std::string> names(const control::Selection& selection) const;
-  engine::Awaitable<control::RoleEntry> change_role(std::string name, Role role);
+  engine::Awaitable<control::RoleEntry> change_role(std::string name, Role role,
+                                                    engine::Force force);
   engine::Awaitable<control::StatusEntry> status_of(std::string name);
 
   boost::asio::io_context& context_;

@@ -21,14 +21,16 @@ enum class Errc : std::uint16_t {
   checksum_mismatch,  // the bytes are not those that were summed
 
   // The local component.
-  component_not_found,    // the path does not exist
-  component_unsupported,  // neither a block device nor a regular file
-  component_busy,         // another process holds it
-  component_too_small,    // no room for metadata, map and one sector of data
-  component_foreign,      // it carries another resource's metadata
-  component_unformatted,  // no HAST metadata: `hastctl create` was never run
-  metadata_damaged,       // no copy of the metadata is readable
-  io_failed,              // the kernel refused a read, write or flush
+  component_not_found,     // the path does not exist
+  component_unsupported,   // neither a block device nor a regular file
+  component_busy,          // another process holds it
+  component_too_small,     // no room for metadata, map and one sector of data
+  component_foreign,       // it carries another resource's metadata
+  component_unformatted,   // no HAST metadata: `hastctl create` was never run
+  metadata_damaged,        // no copy of the metadata is readable
+  component_inconsistent,  // its data are a mixture of old and new
+  component_outdated,      // the peer is known to hold newer data
+  io_failed,               // the kernel refused a read, write or flush
 
   // The peer and the network.
   address_invalid,    // an address that cannot be parsed or resolved
@@ -42,6 +44,7 @@ enum class Errc : std::uint16_t {
   size_mismatch,      // the two nodes disagree about datasize or extentsize
   resuid_mismatch,    // the two components never belonged together
   split_brain,        // both nodes were written independently
+  both_inconsistent,  // neither node holds the whole data
   token_mismatch,     // the second connection does not belong to the first
   access_denied,      // the address is not that of a configured peer
 

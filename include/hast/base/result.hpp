@@ -40,6 +40,8 @@ class [[nodiscard]] Result {
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
+  T value_or(T otherwise) const { return has_value() ? value() : std::move(otherwise); }
+
   const Error& error() const& {
     HAST_ASSERT(!has_value());
     return *std::get_if<1>(&state_);

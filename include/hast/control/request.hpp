@@ -38,6 +38,7 @@ struct VersionRequest {
 struct RoleRequest {
   Role role = Role::init;
   Selection resources;
+  bool force = false;  // primary: also of a component that is inconsistent or outdated
   bool operator==(const RoleRequest&) const = default;
 };
 struct StatusRequest {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "hast/base/generations.hpp"
 #include "hast/base/result.hpp"
 #include "hast/base/types.hpp"
 
@@ -22,6 +23,17 @@ struct PrimaryFacts {
   std::uint64_t resuid = 0;
   bool virgin = false;  // it made `resuid` just now
   Counters counters;
+  Generations generations;    // unknown from an original
+  bool inconsistent = false;  // it is primary all the same and serves what it lacks from its peer
+};
+
+/// What the secondary compares them with.
+struct SecondaryFacts {
+  std::uint64_t resuid = 0;  // 0: it never met a primary
+  Counters counters;
+  Generations generations;
+  bool inconsistent = false;
+  std::uint64_t sync_from = 0;  // see ondisk::Metadata
 };
 
 enum class SyncKind : std::uint8_t {
@@ -37,8 +49,12 @@ struct SyncDecision {
   bool operator==(const SyncDecision&) const = default;
 };
 
+/// By generations where both nodes have them, by counters otherwise. An inconsistent secondary is
+/// never the source (INV-5). Errors: resuid_mismatch, split_brain, both_inconsistent.
+Result<SyncDecision> decide_sync(const SecondaryFacts& secondary, const PrimaryFacts& primary);
+
 /// Rows 1–9 of semantics §6. Errors: resuid_mismatch, split_brain.
-Result<SyncDecision> decide_sync(std::uint64_t secondary_resuid, Counters secondary,
-                                 const PrimaryFacts& primary);
+Result<SyncDecision> decide_by_counters(std::uint64_t secondary_resuid, Counters secondary,
+                                        const PrimaryFacts& primary);
 
 }  // namespace hast::core

@@ -11,13 +11,16 @@
 
 #include "hast/base/intrusive_list.hpp"
 #include "hast/base/types.hpp"
+#include "hast/core/peer_order.hpp"
 
 namespace hast::core {
 
 struct RemoteOp : ListNode<RemoteOp> {
   IoKind kind = IoKind::read;
-  bool memsync = false;            // ask for the early reply
-  std::uint64_t offset_bytes = 0;  // in the volume
+  const PeerOrder* order = nullptr;  // instead of I/O; stays put like the operation
+  bool memsync = false;              // ask for the early reply
+  bool fua = false;                  // ask for a final reply only when it is durable
+  std::uint64_t offset_bytes = 0;    // in the volume
   std::uint64_t length_bytes = 0;
   std::byte* data = nullptr;  // read, write; null for write_zeroes
   std::uint64_t seq = 0;      // set by send()

@@ -24,11 +24,18 @@
 
 namespace hast::core {
 
+/// Why a component that is not whole may be used by a primary.
+enum class Promotion : std::uint8_t {
+  resumed,  // it was primary a moment ago, the peer serves what is missing here
+  forced,   // an operator takes it as it is: that starts a history of its own (INV-5, INV-7)
+};
+
 struct PrimaryOptions {
   Replication replication = Replication::memsync;
   MapCommit::Flush metaflush = MapCommit::Flush::yes;
   std::size_t slots = 128;
   std::size_t resync_window = Resync::kDefaultWindow;
+  Promotion promotion = Promotion::resumed;
 };
 
 /// What the core asks of the engine. Cheap and never re-entrant: flags and posts.
@@ -50,6 +57,8 @@ struct PeerAnswer {
   Counters counters;
   bool virgin = false;
   SyncSource source = SyncSource::primary;
+  bool native = false;  // it understands orders, FUA and write-zeroes
+  Generations generations;
   ConstByteSpan map;  // empty: none
 };
 
@@ -135,6 +144,7 @@ class Primary final : public port::RequestSink,
   using SlotList = IntrusiveList<Slot, Slot>;
   enum class Episode : std::uint8_t { none, counting, counted };
   enum class Lag : std::uint8_t { none, recording, recorded };
+  enum class Alone : std::uint8_t { unsaid, telling, told };
   class Entry;  // delivers at the end of the outermost call into the core
 
   // Requests.
@@ -176,6 +186,7 @@ class Primary final : public port::RequestSink,
   bool episode_is_counted(Slot& slot);
   void count_episode();
   bool lag_is_recorded(Slot& slot);
+  bool peer_knows(Slot& slot);
   void record_lag();
   void metadata_committed(Ticket ticket, int error) override;
   void map_committed(Ticket ticket, int error) override;
@@ -187,6 +198,16 @@ class Primary final : public port::RequestSink,
   bool peer_has_everything() const;
   bool can_lose_local() const;
   void lose_local(int error);
+
+  // Orders to a native peer.
+  void derive_generation();
+  void greet(SyncSource source);
+  bool must_mark_peer() const;
+  void send_order(PeerOrder order);
+  void order_done(RemoteOp& op);
+  void tell_alone();
+  void alone_done(RemoteOp& op);
+  void say_goodbye();
 
   // Resync.
   bool merge(const PeerAnswer& answer);
@@ -201,6 +222,7 @@ class Primary final : public port::RequestSink,
   void local_flush_failed(int error);
   void clean_map();
   void sync_incomplete();
+  void sync_proven();
   void mark_synced();
   void announce_synced();
   void happened(Event event) { host_.happened(event); }
@@ -216,6 +238,7 @@ class Primary final : public port::RequestSink,
   Resync resync_;
 
   SlotList waiting_map_;       // for their extents to be stable (INV-1)
+  SlotList waiting_peer_;      // for the peer to record that it is alone (INV-12)
   SlotList waiting_metadata_;  // for the episode to be counted (INV-3) or the lag (INV-11)
   SlotList answered_;          // to be delivered
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;
@@ -234,6 +257,14 @@ class Primary final : public port::RequestSink,
   bool peer_ahead_ = false;
   Lag lag_ = Lag::none;
   Ticket lag_ticket_ = 0;
+  Alone alone_ = Alone::unsaid;  // of the present connection
+  RemoteOp alone_op_;
+  PeerOrder alone_order_;
+  RemoteOp order_op_;
+  PeerOrder order_;           // none: nothing is on its way
+  bool peer_native_ = false;  // it is connected and obeys orders
+  bool peer_marked_ = false;  // it is marked inconsistent until sync_end (INV-5)
+  Generations peer_generations_;
   bool local_lost_ = false;
   bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
   bool sync_ending_ = false;   // the pass is over, its barrier is not

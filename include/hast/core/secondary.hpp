@@ -36,8 +36,10 @@ struct PeerReply : ListNode<PeerReply> {
 };
 
 struct PeerRequest : ListNode<PeerRequest> {
-  IoKind kind = IoKind::read;  // never write_zeroes: on the wire that is a WRITE
+  IoKind kind = IoKind::read;
+  PeerOrder order;  // instead of I/O, unless its kind is none
   bool memsync = false;
+  bool fua = false;  // durable before the final reply
   std::uint64_t seq = 0;
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;
@@ -51,12 +53,15 @@ struct PeerRequest : ListNode<PeerRequest> {
     waiting_seq,
     waiting_range,
     waiting_writes,
+    waiting_metadata,
+    held,
     on_disk,
     replying
   };
   State state = State::free;
   std::uint64_t session = 0;
   bool holds_lock = false;
+  Ticket ticket = 0;        // orders: the commit that makes it durable
   bool twin_ahead = false;  // an earlier request of the same seq is not answered yet
   class Secondary* secondary = nullptr;
   RangeClaim claim;
@@ -64,7 +69,9 @@ struct PeerRequest : ListNode<PeerRequest> {
   PeerReply early;
   PeerReply final;
 
-  bool is_write() const { return kind == IoKind::write || kind == IoKind::discard; }
+  bool is_write() const {
+    return kind == IoKind::write || kind == IoKind::discard || kind == IoKind::write_zeroes;
+  }
 };
 
 class SecondaryHost {
@@ -86,10 +93,9 @@ class Secondary final : private MetadataWriter::Observer {
   ~Secondary();
 
   // Handshake.
-  /// Rows 1–9 of the decision table; adopts the primary's resuid when this component has none,
-  /// which must be durable (identity_durable()) before the answer leaves. A node that is marked
-  /// inconsistent is never the source and gets everything (INV-5). Errors: resuid_mismatch,
-  /// split_brain.
+  /// decide_sync(); adopts the primary's resuid when this component has none, which must be
+  /// durable (identity_durable()) before the answer leaves, and remembers that it is outdated when
+  /// it is. Errors: those of decide_sync().
   Result<SyncDecision> decide(const PrimaryFacts& primary);
   bool identity_durable() const { return !adopting_; }
   bool identity_failed() const { return identity_error_ != 0; }
@@ -98,7 +104,8 @@ class Secondary final : private MetadataWriter::Observer {
   std::vector<std::byte> map_for(const SyncDecision& decision) const;
 
   // Session. One at a time: the newer replaces the older.
-  void session_started();
+  enum class Dialect : std::uint8_t { original, native };  // native: sync_end will be told
+  void session_started(Dialect dialect = Dialect::original);
   /// Replies still due are dropped; disk operations on their way end by themselves.
   void session_ended();
 
@@ -115,6 +122,7 @@ class Secondary final : private MetadataWriter::Observer {
   bool quiet() const;
   const ondisk::Metadata& metadata() const { return metadata_.metadata(); }
   const ondisk::Layout& layout() const { return component_.layout; }
+  std::uint32_t sector_bytes() const { return component_.sector_bytes(); }
   IoStatistics statistics() const { return io_; }
   std::size_t requests_free() const { return free_.size(); }
   std::size_t local_queue() const { return in_order_.size(); }
@@ -130,6 +138,9 @@ class Secondary final : private MetadataWriter::Observer {
   int check(const PeerRequest& request) const;
   void map_is_merged();
   void begin(PeerRequest& request);
+  void obey(PeerRequest& request);
+  void orders_committed(Ticket ticket, int error);
+  void release_held(int error);
   void announce(PeerRequest& request);
   void proceed(PeerRequest& request);
   void execute(PeerRequest& request);
@@ -156,6 +167,8 @@ class Secondary final : private MetadataWriter::Observer {
   std::deque<PeerRequest> requests_;  // a deque: requests have nodes and never move
   RangeLock locks_;
   List free_;
+  List ordering_;  // orders that wait for their metadata to be durable
+  List held_;      // what arrived behind a sync_begin that is not durable yet (INV-5)
   List in_order_;  // submitted and not finished, in the order of arrival
   ReplyList replies_;
   std::uint64_t highest_seq_ = 0;
@@ -167,8 +180,11 @@ class Secondary final : private MetadataWriter::Observer {
   bool merged_ = false;  // the first request of the session proved that the primary has our map
 
   bool adopting_ = false;
+  bool adopting_everything_ = false;
   std::uint64_t adopted_resuid_ = 0;
   Ticket identity_ticket_ = 0;
+  bool marking_ = false;  // a sync_begin is not durable yet
+  Dialect dialect_ = Dialect::original;
   int identity_error_ = 0;
   bool lag_ends_with_merge_ = false;  // the mark "inconsistent" goes when the map was merged
 

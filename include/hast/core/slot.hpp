@@ -31,6 +31,7 @@ struct Slot : port::IoRequest, ListNode<Slot> {
   bool flushing = false;       // a FUA write whose data are written and now get flushed
   bool kept_locally = false;   // a discard this component cannot do: its bytes are still there
   bool kept_by_peer = false;   // a discard the peer cannot do
+  bool peer_durable = false;   // the peer's final reply came from stable storage (FUA)
 
   LocalState local = LocalState::absent;
   RemoteState remote_state = RemoteState::absent;

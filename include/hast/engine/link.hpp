@@ -57,6 +57,7 @@ class Link {
     std::unique_ptr<port::Stream> requests;  // C1 of the wire specification
     std::unique_ptr<port::Stream> replies;   // C2
     std::uint8_t version = 1;
+    port::Duration heartbeat{};  // agreed on; 0: an original, which sends none
   };
 
   Awaitable<void> run();
@@ -64,6 +65,7 @@ class Link {
   Awaitable<Result<wire::FirstReply>> first_step(FrameReader* reader);
   Awaitable<Result<void>> second_step(FrameReader* reader, wire::FirstReply first);
   Result<core::PeerAnswer> check_answer(const wire::SecondReply& reply) const;
+  void judge_silence(port::TimePoint now);
   Awaitable<Result<void>> send_frame(port::Stream* stream, std::vector<std::byte> frame);
   Awaitable<void> serve();
   Awaitable<void> read_replies();
@@ -103,6 +105,7 @@ class Link {
   std::uint8_t last_version_ = 1;  // header version of the next handshake (wire-protocol §3)
   std::optional<port::TimePoint> handshake_deadline_;
   port::TimePoint last_reply_{};
+  port::TimePoint last_heard_{};  // anything at all
   port::TimePoint last_sent_{};
   port::Duration delay_{};
   std::optional<Error> reason_;  // why the present connection ends

@@ -18,6 +18,9 @@
 
 namespace hast::engine {
 
+/// What an operator says of a component that is inconsistent or outdated: nothing, or "take it".
+enum class Force : std::uint8_t { no, yes };
+
 /// What a resource can say of itself at any time.
 struct ResourceStatus {
   Role role = Role::init;
@@ -50,7 +53,7 @@ class Resource final : private core::PrimaryHost,
   Result<void> start();
   /// The role before. Returns when the new role is in force, or why it is not: then the role is
   /// init.
-  Awaitable<Result<Role>> set_role(Role role);
+  Awaitable<Result<Role>> set_role(Role role, Force force = Force::no);
   /// Role init without hook, front-end closed. Nothing runs afterwards.
   Awaitable<void> stop();
   /// Live changes of a primary; everything else restarts the role (semantics §9).
@@ -66,8 +69,10 @@ class Resource final : private core::PrimaryHost,
   std::optional<wire::Refusal> adopt_second(Arrival& arrival, wire::SecondHello hello);
 
  private:
-  Awaitable<Result<void>> enter(Role role);
-  Awaitable<Result<void>> enter_primary();
+  /// Why a role is taken up: an operator asks for it, by force or not, or it was only interrupted.
+  enum class Cause : std::uint8_t { asked, forced, resumed };
+  Awaitable<Result<void>> enter(Role role, Cause cause);
+  Awaitable<Result<void>> enter_primary(Cause cause);
   Awaitable<Result<void>> enter_secondary();
   Awaitable<Result<core::Component>> open_component();
   Awaitable<void> leave();

@@ -80,6 +80,8 @@ class Session {
   Awaitable<void> watch();
   void close();
   void fail(Error error);
+  void check_deadlines(port::TimePoint now);
+  port::Duration silence() const;
   wire::PayloadOptions payload_options() const {
     return {settings_.checksum, settings_.compression};
   }
@@ -110,6 +112,10 @@ class Session {
   bool split_brain_ = false;
   std::optional<port::TimePoint> deadline_;  // of the handshake, or of the next request
   std::optional<port::TimePoint> sending_since_;
+  port::Duration heartbeat_{};  // agreed on; 0: an original
+  port::TimePoint last_sent_{};
+  bool heartbeat_due_ = false;
+  bool waiting_for_slot_ = false;  // then the silence is ours
   std::optional<Error> reason_;
   RepeatFilter complaints_;
 };

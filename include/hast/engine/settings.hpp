@@ -8,6 +8,7 @@
 
 #include "hast/base/address.hpp"
 #include "hast/base/types.hpp"
+#include "hast/wire/frame.hpp"
 
 namespace hast::engine {
 
@@ -20,6 +21,9 @@ struct ResourceSettings {
   Checksum checksum = Checksum::none;
   Compression compression = Compression::hole;
   std::chrono::seconds timeout{20};
+  /// How often each node says that it is alive; three times as long without a word and it is dead.
+  std::chrono::milliseconds heartbeat{1000};
+  std::uint8_t protocol = wire::kProtocolVersion;  // the highest to offer and to accept
   bool metaflush = true;
   std::string exec;  // hook, empty: none
 

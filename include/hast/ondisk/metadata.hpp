@@ -1,13 +1,15 @@
 // The metadata block: 4096 bytes at the front of a component, the original's nine fields first,
 // ours after them (docs/on-disk.md). Ours: a sequence number and a checksum that make two copies
-// possible (INV-10), and the inconsistent mark (INV-5). Originals ignore and drop our fields, so
-// their absence is normal. Pure codec: what it is given may be any bytes (INV-9).
+// possible (INV-10), the marks inconsistent and outdated (INV-5) and the generations (INV-7).
+// Originals ignore and drop our fields, so their absence is normal. Pure codec: what it is given
+// may be any bytes (INV-9).
 #pragma once
 
 #include <cstdint>
 #include <string>
 
 #include "hast/base/bytes.hpp"
+#include "hast/base/generations.hpp"
 #include "hast/base/result.hpp"
 #include "hast/base/types.hpp"
 
@@ -35,6 +37,11 @@ struct Metadata {
 
   std::uint64_t sequence = 0;  // one more with each write; 0: last written by an original
   bool inconsistent = false;   // the data are a mixture of old and new until a resync completes
+  bool outdated = false;       // whole, but the peer is known to hold newer acknowledged data
+  /// Of the node that an interrupted resync copied from: its map still knows what is missing here.
+  /// 0: none was begun.
+  std::uint64_t sync_from = 0;
+  Generations generations;
 
   bool operator==(const Metadata&) const = default;
 };

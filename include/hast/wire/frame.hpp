@@ -10,7 +10,11 @@
 
 namespace hast::wire {
 
-inline constexpr std::uint8_t kProtocolVersion = 2;
+/// The highest version spoken here, and the first that only hast speaks (docs/protocol.md).
+inline constexpr std::uint8_t kProtocolVersion = 3;
+inline constexpr std::uint8_t kNativeVersion = 3;
+/// The highest that an original can read: in what is said before a version was agreed on.
+inline constexpr std::uint8_t kOriginalVersion = 2;
 inline constexpr std::size_t kFrameHeaderBytes = 5;
 /// The largest nv list accepted from a peer; the largest legal one is below 600 bytes.
 inline constexpr std::uint32_t kMaxNvBytes = 64 * 1024;

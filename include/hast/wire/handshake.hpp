@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "hast/base/generations.hpp"
 #include "hast/wire/frame.hpp"
 #include "hast/wire/payload.hpp"
 
@@ -32,6 +33,17 @@ struct Refusal {
   std::string text;
   bool wait = false;
 };
+/// What two nodes tell each other in step 2 from version 3 on. Absent fields mean these defaults.
+struct NativeFacts {
+  Generations generations;
+  bool inconsistent = false;
+  bool outdated = false;
+  std::uint32_t sector_bytes = 0;  // of the component
+  std::uint32_t max_io_bytes = 0;  // of one READ or WRITE; 0: kMaxIoBytes
+  std::uint32_t heartbeat_ms = 0;  // 0: none
+
+  bool operator==(const NativeFacts&) const = default;
+};
 /// Step 2, primary to secondary, on the second connection.
 struct SecondHello {
   std::string resource;
@@ -40,6 +52,7 @@ struct SecondHello {
   std::uint64_t resuid = 0;
   std::uint64_t localcnt = 0;
   std::uint64_t remotecnt = 0;
+  NativeFacts native;
 };
 /// Answer to step 2, on the first connection. With `errmsg` everything after it is absent.
 struct SecondReply {
@@ -50,6 +63,7 @@ struct SecondReply {
   std::string errmsg;
   bool virgin = false;
   SyncSource source = SyncSource::primary;
+  NativeFacts native;
   std::uint32_t mapsize = 0;  // bytes of the map after decompression
   PayloadInfo payload;        // of the map, when mapsize > 0
 };

@@ -4,12 +4,26 @@
 
 #include <cstdint>
 
+#include "hast/base/generations.hpp"
 #include "hast/wire/frame.hpp"
 #include "hast/wire/payload.hpp"
 
 namespace hast::wire {
 
-enum class Command : std::uint8_t { read = 1, write = 2, discard = 3, flush = 4, keepalive = 5 };
+enum class Command : std::uint8_t {
+  unknown = 0,  // decoded from a number that is none: to be refused, with what it carries skipped
+  read = 1,
+  write = 2,
+  discard = 3,
+  flush = 4,
+  keepalive = 5,
+  // From version 3 on.
+  write_zeroes = 6,
+  sync_begin = 7,  // the first block of a resync follows: what you have is no longer whole
+  sync_end = 8,    // the nodes are equal, and this is the generation of their data
+  alone = 9,       // you alone hold everything: a new generation begins with you
+  goodbye = 10,    // the primary leaves in an orderly way; what you have is current, or not
+};
 
 struct Request {
   Command command = Command::keepalive;
@@ -17,14 +31,18 @@ struct Request {
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;
   bool memsync = false;
-  PayloadInfo payload;  // write only
+  PayloadInfo payload;      // write only
+  bool fua = false;         // write, write_zeroes: durable before the final reply
+  bool current = false;     // goodbye: the secondary has everything
+  Generations generations;  // sync_begin, sync_end, alone
 };
 
 struct Reply {
   std::uint64_t seq = 0;
-  bool received = false;  // the first of memsync's two replies
-  int error = 0;          // errno of this host; mapped to and from FreeBSD's on the wire
-  PayloadInfo payload;    // successful read only
+  bool received = false;   // the first of memsync's two replies
+  int error = 0;           // errno of this host; mapped to and from FreeBSD's on the wire
+  PayloadInfo payload;     // successful read only
+  bool heartbeat = false;  // "I am alive", no reply at all: everything else is absent
 };
 
 /// Whole frames (header and nv list, no payload) of at most kMaxEncodedBytes; returns the length.

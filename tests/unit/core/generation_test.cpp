@@ -39,8 +39,8 @@ struct Node {
 };
 
 Result<SyncDecision> meet(const Node& primary, const Node& secondary) {
-  return decide_sync(secondary.resuid, secondary.counters,
-                     {primary.resuid, false, primary.counters});
+  return decide_by_counters(secondary.resuid, secondary.counters,
+                            {primary.resuid, false, primary.counters});
 }
 void write_alone(Node& primary) { ++primary.counters.local; }
 void synchronise(Node& primary, const Node& secondary) {
@@ -50,34 +50,35 @@ void synchronise(Node& primary, const Node& secondary) {
 }  // namespace
 
 TEST_CASE("row 1: two new nodes copy only what the primary wrote") {
-  const Result<SyncDecision> decision = decide_sync(0, {}, primary_with(0, 0, true));
+  const Result<SyncDecision> decision = decide_by_counters(0, {}, primary_with(0, 0, true));
   REQUIRE(decision);
   CHECK(*decision == SyncDecision{SyncSource::primary, SyncKind::own_extents, true});
 }
 
 TEST_CASE("row 2: a new secondary of a used primary gets everything, whatever the counters") {
   for (const Counters counters : {Counters{0, 0}, Counters{3, 0}, Counters{0, 4}}) {
-    const Result<SyncDecision> decision = decide_sync(0, {9, 9}, {kResuid, false, counters});
+    const Result<SyncDecision> decision = decide_by_counters(0, {9, 9}, {kResuid, false, counters});
     REQUIRE(decision);
     CHECK(*decision == SyncDecision{SyncSource::primary, SyncKind::full, true});
   }
 }
 
 TEST_CASE("row 3: components that never belonged together are refused before counters count") {
-  const Result<SyncDecision> decision = decide_sync(kResuid + 1, {}, primary_with(0, 0));
+  const Result<SyncDecision> decision = decide_by_counters(kResuid + 1, {}, primary_with(0, 0));
   REQUIRE_FALSE(decision);
   CHECK(decision.error().code == Errc::resuid_mismatch);
-  CHECK(decide_sync(kResuid + 1, {5, 0}, primary_with(5, 0)).error().code == Errc::resuid_mismatch);
+  CHECK(decide_by_counters(kResuid + 1, {5, 0}, primary_with(5, 0)).error().code ==
+        Errc::resuid_mismatch);
 }
 
 TEST_CASE("INV-9: a primary that says it is nobody is refused") {
-  CHECK_FALSE(decide_sync(0, {}, {0, true, {}}));
-  CHECK_FALSE(decide_sync(0, {}, {0, false, {}}));
-  CHECK_FALSE(decide_sync(kResuid, {}, {0, false, {}}));
+  CHECK_FALSE(decide_by_counters(0, {}, {0, true, {}}));
+  CHECK_FALSE(decide_by_counters(0, {}, {0, false, {}}));
+  CHECK_FALSE(decide_by_counters(kResuid, {}, {0, false, {}}));
 }
 
 TEST_CASE("row 3: a used secondary refuses a primary that calls itself new") {
-  CHECK_FALSE(decide_sync(kResuid + 1, {}, primary_with(0, 0, true)));
+  CHECK_FALSE(decide_by_counters(kResuid + 1, {}, primary_with(0, 0, true)));
 }
 
 TEST_CASE("INV-7: the nine combinations of counters have the nine outcomes of the grid") {
@@ -95,19 +96,22 @@ TEST_CASE("INV-7: the nine combinations of counters have the nine outcomes of th
       const std::uint64_t sl = pr + row - 1;
       const std::uint64_t pl = sr + column - 1;
       INFO("sl " << sl << " pr " << pr << " pl " << pl << " sr " << sr);
-      CHECK(outcome(decide_sync(kResuid, {sl, sr}, primary_with(pl, pr))) == grid[row][column]);
+      CHECK(outcome(decide_by_counters(kResuid, {sl, sr}, primary_with(pl, pr))) ==
+            grid[row][column]);
     }
   }
 }
 
 TEST_CASE("INV-7: a large difference decides like a small one, also at the ends of the range") {
   constexpr std::uint64_t kMost = ~std::uint64_t{0};
-  CHECK(outcome(decide_sync(kResuid, {kMost, 0}, primary_with(kMost, 0))) == Expected::split);
-  CHECK(outcome(decide_sync(kResuid, {kMost, kMost}, primary_with(kMost, kMost))) ==
+  CHECK(outcome(decide_by_counters(kResuid, {kMost, 0}, primary_with(kMost, 0))) ==
+        Expected::split);
+  CHECK(outcome(decide_by_counters(kResuid, {kMost, kMost}, primary_with(kMost, kMost))) ==
         Expected::regular_primary);
-  CHECK(outcome(decide_sync(kResuid, {kMost, 0}, primary_with(0, 0))) ==
+  CHECK(outcome(decide_by_counters(kResuid, {kMost, 0}, primary_with(0, 0))) ==
         Expected::regular_secondary);
-  CHECK(outcome(decide_sync(kResuid, {0, 0}, primary_with(0, kMost))) == Expected::full_primary);
+  CHECK(outcome(decide_by_counters(kResuid, {0, 0}, primary_with(0, kMost))) ==
+        Expected::full_primary);
 }
 
 TEST_CASE("history: the secondary was away, returns and is synchronised from the primary") {

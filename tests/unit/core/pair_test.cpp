@@ -51,6 +51,7 @@ class Story {
         pair_(shape_, {setting.mode, MapCommit::Flush::yes, 6, 3}, random_),
         history_(shape_.data_bytes() / shape_.sector_bytes, shape_.sector_bytes),
         nodes_{Facts(history_.sectors()), Facts(history_.sectors())} {
+    pair_.speak(native() ? Secondary::Dialect::native : Secondary::Dialect::original);
     for (std::size_t id : {0u, 1u}) {
       ondisk::Metadata metadata = fresh_metadata(shape_);
       if (!(id == 1 && setting.second_is_new)) metadata.resuid = 77;
@@ -75,6 +76,9 @@ class Story {
 
  private:
   using NodeId = CorePair::NodeId;
+
+  /// Half of the stories are told in protocol version 3.
+  bool native() const { return setting_.seed % 2 == 1; }
 
   /// What is known of a node from outside.
   struct Facts {
@@ -113,7 +117,9 @@ class Story {
     const Result<ondisk::Metadata> on_disk = metadata_on(pair_.node(id).media, shape_);
     return std::string(pair_.node(id).primary ? "primary " : "secondary ") + std::to_string(id) +
            " (" + std::to_string(on_disk->localcnt) + "," + std::to_string(on_disk->remotecnt) +
-           (on_disk->inconsistent ? ", inconsistent)" : ")");
+           (on_disk->inconsistent ? ", inconsistent" : "") +
+           (on_disk->outdated ? ", outdated" : "") + ", generation " +
+           std::to_string(on_disk->generations.current % 10000) + ")";
   }
   NodeId acting() const { return *pair_.primary(); }
   Facts& facts(NodeId id) { return nodes_[id]; }
@@ -190,6 +196,8 @@ class Story {
   bool counters_differ() const {
     const Counters mine = pair_.node(acting()).primary->facts().counters;
     const ondisk::Metadata& peer = pair_.node(CorePair::other(acting())).secondary->metadata();
+    if (native())
+      return peer.generations.current != pair_.node(acting()).primary->facts().generations.current;
     return mine != Counters{peer.remotecnt, peer.localcnt};
   }
 
@@ -225,7 +233,7 @@ class Story {
     if (what == 0) {
       lose(q, power);
       pair_.become_secondary(q);
-    } else if (what == 1 || !setting_.trouble.promotion || !paired_) {
+    } else if (what == 1 || !setting_.trouble.promotion || !paired_ || !promotable(q)) {
       if (setting_.trouble.disk_errors && pair_.node(p).primary->status().local_lost) return;
       lose(p, power);
       start_primary(p);
@@ -253,6 +261,12 @@ class Story {
     pair_.become_primary(id);
     visible_ = floors(id).now;
     synced_ = false;
+  }
+
+  /// INV-5: only such a node takes the role primary without force.
+  bool promotable(NodeId id) const {
+    const ondisk::Metadata& held = pair_.node(id).secondary->metadata();
+    return !native() || (!held.inconsistent && !held.outdated);
   }
 
   void promote(NodeId id) {

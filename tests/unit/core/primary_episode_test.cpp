@@ -295,7 +295,7 @@ TEST_CASE("INV-7: an answer to facts that are no longer true is refused") {
   PrimaryRig rig;
   rig.start();
   const PrimaryFacts before = rig.primary().facts();
-  const SyncDecision decision = decide_sync(PrimaryRig::kResuid, {}, before).value();
+  const SyncDecision decision = decide_sync({PrimaryRig::kResuid}, before).value();
   rig.client().write(0, 4096, 1);
   rig.disk().run_all();
   const Result<void> up = rig.link_up(decision, before);

@@ -29,7 +29,7 @@ TEST_CASE("a frame header is a version and a little-endian length") {
 }
 
 TEST_CASE("a newer version is refused, whatever else the header says") {
-  CHECK(error_of("03 34 00 00 00") == Errc::version_mismatch);
+  CHECK(error_of("04 34 00 00 00") == Errc::version_mismatch);
   CHECK(error_of("ff 00 00 00 00") == Errc::version_mismatch);
 }
 

@@ -18,7 +18,7 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 template <class Message>
-Bytes frame_of(const Message& message, std::uint8_t version = kProtocolVersion) {
+Bytes frame_of(const Message& message, std::uint8_t version = 2) {
   Bytes out(kMaxEncodedBytes);
   const auto size = encode(message, version, out);
   REQUIRE(size);
@@ -100,8 +100,10 @@ TEST_CASE("a version that is absent, 0 or of another type means 1") {
   CHECK(decode_first_reply(reply.nv())->version == 1);
 }
 
-TEST_CASE("a reply may not choose a version that was not offered") {
-  const List reply([](NvWriter& out) { out.u8("version", 3), out.u8_array("token", token_a0()); });
+TEST_CASE("a reply may not choose a version that nobody here speaks") {
+  const List reply([](NvWriter& out) {
+    out.u8("version", kProtocolVersion + 1), out.u8_array("token", token_a0());
+  });
   CHECK(error_of(decode_first_reply(reply.nv())) == Errc::version_mismatch);
 }
 
@@ -267,6 +269,27 @@ TEST_CASE("sizes that no volume has are refused") {
   CHECK(error_of(reply(-512, 512)) == Errc::malformed);
   CHECK(error_of(reply(512, 0)) == Errc::malformed);
   CHECK(error_of(reply(512, INT32_MIN)) == Errc::malformed);
+}
+
+TEST_CASE("version 3 tells generations, marks, sizes and heartbeat, version 2 nothing of it") {
+  NativeFacts facts;
+  facts.generations.begin(7);
+  facts.generations.begin(8);
+  facts.generations.synced = 7;
+  facts.inconsistent = facts.outdated = true;
+  facts.sector_bytes = 4096;
+  facts.max_io_bytes = 1 << 20;
+  facts.heartbeat_ms = 1500;
+  SecondHello hello{"shared", token_a0(), true, 1, 2, 3};
+  hello.native = facts;
+  CHECK(decode_second_hello(list_in(frame_of(hello, 3)))->native == facts);
+  CHECK(decode_second_hello(list_in(frame_of(hello, 2)))->native == NativeFacts{});
+  SecondReply reply;
+  reply.datasize = 1 << 20;
+  reply.extentsize = 4096;
+  reply.native = facts;
+  CHECK(decode_second_reply(list_in(frame_of(reply, 3)))->native == facts);
+  CHECK(decode_second_reply(list_in(frame_of(reply, 2)))->native == NativeFacts{});
 }
 
 TEST_CASE("an encoder that lacks room says so") {
