@@ -1,7 +1,5 @@
 #include "hast/adapter/disk_pool.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,6 +8,8 @@
 #include <cstddef>
 #include <system_error>
 #include <utility>
+
+#include "signals_blocked.hpp"
 
 namespace hast::adapter {
 
@@ -51,28 +51,6 @@ class DiskPool::PostAllocator {
   friend class PostAllocator;
   PostMemory* memory_;
 };
-
-namespace {
-
-// Signals are the event loop's business; here they would only interrupt calls. Those that report a
-// fault of the thread itself stay open.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t blocked;
-    sigfillset(&blocked);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&blocked, fault);
-    pthread_sigmask(SIG_SETMASK, &blocked, &previous_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t previous_;
-};
-
-}  // namespace
 
 Result<std::unique_ptr<DiskPool>> DiskPool::start(std::unique_ptr<Component> component,
                                                   Executor owner, unsigned threads) {
