@@ -89,7 +89,7 @@ Result<Node::MemberPtr> Node::make_member(const config::ResourceConfig& config) 
   if (!frontend) return std::move(frontend).error();
   auto member = std::make_shared<Member>();
   member->config = config;
-  member->disks = std::make_unique<adapter::DiskPoolOpener>(executor);
+  member->disks = std::make_unique<adapter::ComponentDiskOpener>(executor);
   member->resource = std::make_unique<engine::Resource>(
       executor, settings_of(config), ports(*member), std::move(frontend).value());
   if (Result<void> started = member->resource->start(); !started) {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "hast/adapter/component_disk.hpp"
 #include "hast/adapter/departure.hpp"
-#include "hast/adapter/disk_pool.hpp"
 #include "hast/config/config.hpp"
 #include "hast/config/diff.hpp"
 #include "hast/control/reply.hpp"
@@ -51,7 +51,7 @@ class Node final : private engine::ResourceDirectory {
  private:
   struct Member {
     config::ResourceConfig config;
-    std::unique_ptr<adapter::DiskPoolOpener> disks;
+    std::unique_ptr<adapter::ComponentDiskOpener> disks;
     std::unique_ptr<engine::Resource> resource;
   };
   using MemberPtr = std::shared_ptr<Member>;
