@@ -116,7 +116,9 @@ class GateKernel {
       queue->clear();
     }
     changed_.notify_all();
+    // Whoever comes in meanwhile is sent away, and holds this up all the same.
     changed_.wait(lock, [&] { return unit->references == 0; });
+    unit->gone = true;
     units_.erase(name);
     return 0;
   }
@@ -132,6 +134,7 @@ class GateKernel {
     std::size_t tastes_left = 0;
     std::size_t references = 0;  // threads inside
     bool destroying = false;
+    bool gone = false;
   };
   using UnitPtr = std::shared_ptr<Unit>;
 
@@ -216,7 +219,7 @@ class FakeGate final : public adapter::ggate::GateDevice {
 
   Fetched fetch(ByteSpan buffer) override {
     std::unique_lock lock(kernel_.mutex_);
-    if (killed_ || !unit_ || unit_->destroying) return {ENXIO};
+    if (killed_ || !unit_ || unit_->gone) return {ENXIO};
     ++unit_->references;
     const Fetched fetched = take(lock, buffer);
     --unit_->references;

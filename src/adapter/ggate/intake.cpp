@@ -2,7 +2,6 @@
 
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 
 #include "../signals_blocked.hpp"
@@ -13,7 +12,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::seconds kRetry{1};
+constexpr std::chrono::milliseconds kRetry{1000};
+/// A device is gone only when no thread is inside: threads that come back at once could keep it.
+constexpr std::chrono::milliseconds kStayOut{50};
 constexpr std::size_t kFailuresAtOnce = 8;
 
 }  // namespace
@@ -59,7 +60,8 @@ void Intake::end() {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
-  changed_.notify_all();
+  freed_.notify_all();
+  ending_now_.notify_all();
 }
 
 void Intake::nudge() {
@@ -76,7 +78,7 @@ void Intake::recycle(Exchange& exchange) {
     const std::lock_guard lock(mutex_);
     free_.push_front(exchange);
   }
-  changed_.notify_one();
+  freed_.notify_one();
 }
 
 // The threads -------------------------------------------------------------------------------------
@@ -97,7 +99,7 @@ void Intake::work() {
 /// nullptr: it is over.
 Exchange* Intake::take_free() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return ending_ || !free_.empty(); });
+  freed_.wait(lock, [this] { return ending_ || !free_.empty(); });
   return ending_ ? nullptr : free_.pop_front();
 }
 
@@ -123,16 +125,19 @@ bool Intake::fetch(Exchange& exchange) {
 
 /// False: there is no point in trying again.
 bool Intake::report(Failure failure) {
+  // A signal; or somebody is destroying the device.
+  if (failure.error == EINTR || failure.error == ECANCELED) return pause(kStayOut);
   std::unique_lock lock(mutex_);
   if (ending_) return false;
-  // A signal; or the device is being destroyed, and is not there the next time.
-  if (failure.error == EINTR || failure.error == ECANCELED) return true;
   if (failures_.size() < kFailuresAtOnce) failures_.push_back(failure);
-  const bool gone = failure.error == ENXIO;
   post_delivery(std::move(lock));
-  if (gone) return false;
-  std::unique_lock again(mutex_);
-  return !changed_.wait_for(again, kRetry, [this] { return ending_; });
+  return failure.error != ENXIO && pause(kRetry);
+}
+
+/// False: it is over.
+bool Intake::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !ending_now_.wait_for(lock, time, [this] { return ending_; });
 }
 
 void Intake::hand_over(Exchange& exchange) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <mutex>
 #include <span>
 
 #include "../confine.hpp"
@@ -42,6 +43,10 @@ GateCommand command_of(hast_gate_command command) {
   return GateCommand::other;
 }
 
+/// The kernel looks names up in a table where a device that is being created has none yet, and
+/// falls over it (seen in its source): whatever finds a device by its name waits for creations.
+std::mutex names_mutex;
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -62,14 +67,21 @@ class KernelGate final : public GateDevice {
 
   const std::string& name() const override { return name_; }
   int create(const port::VolumeInfo& volume) override {
+    const std::lock_guard lock(names_mutex);
     return hast_gate_create(control_.fd(), name_.c_str(), volume.size_bytes, volume.sector_bytes,
                             &unit_);
   }
-  int adopt() override { return hast_gate_cancel(control_.fd(), name_.c_str(), &unit_); }
+  int adopt() override {
+    const std::lock_guard lock(names_mutex);
+    return hast_gate_cancel(control_.fd(), name_.c_str(), &unit_);
+  }
   int resize(std::uint64_t size_bytes) override {
     return hast_gate_resize(control_.fd(), unit_, size_bytes);
   }
-  int destroy() override { return hast_gate_destroy(control_.fd(), name_.c_str()); }
+  int destroy() override {
+    const std::lock_guard lock(names_mutex);
+    return hast_gate_destroy(control_.fd(), name_.c_str());
+  }
 
   // Opening the node asks the device for nothing, so this does not wait for a server.
   Result<port::VolumeInfo> existing() override {

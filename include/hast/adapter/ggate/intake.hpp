@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -62,6 +63,7 @@ class Intake {
   Exchange* take_free();
   bool fetch(Exchange& exchange);
   bool report(Failure failure);
+  bool pause(std::chrono::milliseconds time);
   void hand_over(Exchange& exchange);
   void thread_ends();
   void post_delivery(std::unique_lock<std::mutex> lock);
@@ -75,7 +77,8 @@ class Intake {
   bool ended_ = true;  // owner only
 
   std::mutex mutex_;  // guards everything below
-  std::condition_variable changed_;
+  std::condition_variable freed_;
+  std::condition_variable ending_now_;
   ExchangeList free_;
   ExchangeList taken_;
   std::vector<Failure> failures_;
