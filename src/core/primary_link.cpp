@@ -118,7 +118,7 @@ void Primary::start_sync() {
   const bool possible = sync_due_ && volume_.outbox.released() && !resync_.running() &&
                         resync_.idle() && !sync_ending_ && !local_lost_ && !stopping_;
   if (!possible) return;
-  sync_due_ = false;
+  sync_due_ = sync_failed_ = false;
   if (volume_.map.unsynced().any()) {
     const std::uint64_t bytes =
         std::min(volume_.map.unsynced().count() * volume_.map.extent_bytes(), volume_.data_bytes());
@@ -142,6 +142,7 @@ void Primary::resync_drained() {
 }
 
 void Primary::resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) {
+  sync_failed_ = true;
   const bool local = volume_.stale.any_in(offset_bytes, 1) == (io == IoKind::write);
   happened({.kind = local ? Event::Kind::local_io_failed : Event::Kind::peer_io_failed,
             .io = io,
@@ -171,7 +172,11 @@ void Primary::barrier_done(int local_error, int remote_error) {
   clean_map();
   if (ended_sync && std::exchange(sync_ending_, false)) {
     const bool proven = local_error == 0 && remote_error == 0;
-    return proven && !volume_.map.unsynced().any() ? mark_synced() : sync_incomplete();
+    if (proven && !volume_.map.unsynced().any()) return mark_synced();
+    // What was written behind the pass while a side lacked it is copied by another one.
+    if (!proven || std::exchange(sync_failed_, false)) return sync_incomplete();
+    sync_due_ = true;
+    return start_sync();
   }
   run_last_barrier();
 }
@@ -203,6 +208,10 @@ void Primary::mark_synced() {
   peer_ahead_ = false;
   lag_ = Lag::none;
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
+  // What waits for the present count has been copied like everything else: it must not count again.
+  for (Slot& slot : waiting_metadata_) {
+    if (is_unreplicated(slot)) slot.remote_state = RemoteState::ok;
+  }
   ondisk::Metadata& mine = metadata_.change();
   const bool changed =
       mine.localcnt != peer_.remote || mine.remotecnt != peer_.local || mine.inconsistent;
@@ -268,6 +277,7 @@ PrimaryStatus Primary::status() const {
   PrimaryStatus status;
   status.io = io_;
   status.dirty_bytes = volume_.map.dirty_extents() * volume_.map.extent_bytes();
+  status.unsynced_bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes();
   status.stale_bytes = std::min(volume_.stale.bytes(), volume_.data_bytes());
   status.local_lost = local_lost_;
   status.syncing = resync_.running() || sync_ending_;

@@ -369,6 +369,7 @@ ResourceStatus Resource::status() const {
     status.trouble = link_ ? link_->trouble() : "";
     if (!status.connected && status.trouble.empty()) status.trouble = "connecting to the peer";
     status.io = primary_->status();
+    status.synced = status.synced && status.io.unsynced_bytes == 0;
     status.datasize_bytes = primary_->volume().size_bytes;
     status.extentsize_bytes = primary_->extent_bytes();
     status.keepdirty = primary_->metadata().keepdirty;

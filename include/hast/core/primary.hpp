@@ -67,8 +67,9 @@ struct IoStatistics {
 
 struct PrimaryStatus {
   IoStatistics io;
-  std::uint64_t dirty_bytes = 0;  // extents with writes in flight or a resync pending
-  std::uint64_t stale_bytes = 0;  // served from the peer
+  std::uint64_t dirty_bytes = 0;     // extents with writes in flight or a resync pending
+  std::uint64_t stale_bytes = 0;     // served from the peer
+  std::uint64_t unsynced_bytes = 0;  // extents with a resync pending
   bool local_lost = false;
   bool syncing = false;
   SyncSource sync_source = SyncSource::primary;
@@ -237,6 +238,7 @@ class Primary final : public port::RequestSink,
   bool local_lost_ = false;
   bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
   bool sync_ending_ = false;   // the pass is over, its barrier is not
+  bool sync_failed_ = false;   // a block of the pass could not be copied
   bool sync_barrier_ = false;  // the running barrier began after the pass ended
   bool clients_left_ = false;
   bool stopping_ = false;
