@@ -13,7 +13,9 @@ install(PROGRAMS contrib/failover/hast-failover contrib/keepalived/hast-keepaliv
 install(FILES contrib/failover/failover.subr contrib/failover/steps.subr contrib/failover/linux.subr
         DESTINATION ${hast_libexec})
 install(FILES contrib/failover/failover.conf contrib/keepalived/keepalived.conf DESTINATION ${hast_examples})
-foreach(unit hast-failover@ hast-ucarp@)
+foreach(unit hast-failover@ hast-ucarp@ hast-promote@ hast-demote@)
   configure_file(contrib/systemd/${unit}.service.in ${unit}.service @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${unit}.service DESTINATION lib/systemd/system)
 endforeach()
+install(FILES contrib/systemd/hast-services@.target DESTINATION lib/systemd/system)
+install(PROGRAMS contrib/ocf/hast DESTINATION lib/ocf/resource.d/hast)
