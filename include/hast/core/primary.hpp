@@ -38,6 +38,8 @@ class PrimaryHost : public Outbox::Observer {
   virtual void happened(const Event& event) = 0;
   virtual void changed() = 0;         // quiet() or identity_durable() may be true now
   virtual void defer_delivery() = 0;  // call deliver() soon, not from here
+  virtual void batch_begins() {}      // RequestSink's
+  virtual void batch_ends() {}
 
  protected:
   ~PrimaryHost() = default;
@@ -97,6 +99,8 @@ class Primary final : public port::RequestSink,
   void cancel_wait(port::SlotWaiter& waiter) override;
   void submit(port::IoRequest& request) override;
   void release(port::IoRequest& request) override;
+  void batch_begins() override { host_.batch_begins(); }
+  void batch_ends() override { host_.batch_ends(); }
   /// Hands finished requests back and wakes those who wait for a slot; see defer_delivery().
   void deliver();
 
