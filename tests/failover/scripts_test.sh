@@ -58,6 +58,7 @@ ln -s /dev/null "$DIR/dev/tank"
 export PATH=$DIR/bin:$PATH HAST_FAILOVER_ETC=$DIR/etc HAST_FAILOVER_RUN=$DIR/run HAST_DEVICES=$DIR/dev
 sed "s,/srv/shared,$DIR/srv," "$ROOT/contrib/freebsd/examples/failover-ufs.conf" > "$DIR/etc/shared.conf"
 sed 's/1@em0/2@em0/' "$ROOT/contrib/freebsd/examples/failover-zfs.conf" > "$DIR/etc/tank.conf"
+echo MEETING_LIMIT=0 | tee -a "$DIR/etc/tank.conf" >> "$DIR/etc/shared.conf"
 hf() { "$DIR/libexec/hast-failover" "$@" >> "$DIR/out" 2>&1; }
 is() { [ "$(cat "$DIR/run/$1/state")" = "$2" ] || fail "$1 is $(cat "$DIR/run/$1/state"), not $2"; }
 # did TEXT: the notes since the last call are exactly these lines.
@@ -86,6 +87,23 @@ hf promote tank || fail "promote tank"
 did "hastctl role primary tank" "zpool import -f -d $DIR/dev -o cachefile=none tank" "service samba_server onestart"
 hf demote tank || fail "demote tank"
 did "service samba_server onestop" "zpool list tank" "zpool export -f tank" "hastctl role secondary tank"
+
+say "a node that has just become secondary waits for a primary to show up, once"
+hf demote shared
+sed -i 's/MEETING_LIMIT=0/MEETING_LIMIT=3/' "$DIR/etc/shared.conf"
+from=$SECONDS
+hf promote shared || fail "promote"
+[ $((SECONDS - from)) -ge 2 ] || fail "did not wait"
+hf demote shared
+echo complete > "$DIR/status"
+hf check shared
+echo absent > "$DIR/status" # the primary came, and died
+from=$SECONDS
+hf promote shared || fail "promote"
+[ $((SECONDS - from)) -le 1 ] || fail "waited for a primary that had died"
+sed -i 's/MEETING_LIMIT=3/MEETING_LIMIT=0/' "$DIR/etc/shared.conf"
+hf demote shared
+: > "$DIR/notes"
 
 say "a refusal of hastd is final, until a primary has brought the node up to date"
 touch "$DIR/refuse"
