@@ -19,7 +19,7 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "init-system-helpers (>= 1.52)")
 # What the failover scripts use; hastd itself needs none of it.
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libnbd-bin, fuse3, nbd-client, iputils-arping, psmisc")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libnbd-bin, fuse3, nbd-client, iputils-arping, iputils-ping, psmisc")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "keepalived, ucarp, pacemaker, resource-agents")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

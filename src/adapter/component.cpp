@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "component_os.hpp"
+#include "confine.hpp"
 #include "hast/base/units.hpp"
 
 namespace hast::adapter {
@@ -34,9 +35,6 @@ Error error_at(const std::string& path, int error) {
     case ENOENT:
     case ENOTDIR:
       return {Errc::component_not_found, error, path};
-    case EBUSY:
-    case ETXTBSY:
-      return {Errc::component_busy, error, path};
     case EISDIR:
       return {Errc::component_unsupported, error, path};
     default:
@@ -83,6 +81,7 @@ Result<std::unique_ptr<Component>> Component::open(const std::string& path,
   if (!kind) return Error{Errc::component_unsupported, 0, path};
 
   const int fd = open_descriptor(path, *kind, options);
+  if (fd < 0 && os::is_held(*kind, errno)) return Error{Errc::component_busy, errno, path};
   if (fd < 0) return error_at(path, errno);
   std::unique_ptr<Component> component(new Component(fd, path, *kind, options));
   if (::fstat(fd, &status) != 0) return error_at(path, errno);
@@ -102,6 +101,7 @@ Result<std::unique_ptr<Component>> Component::open(const std::string& path,
   Result<port::DiskGeometry> geometry = geometry_of(fd, *kind, status);
   if (!geometry) return Error{geometry.error().code, geometry.error().os_error, path};
   component->geometry_ = *geometry;
+  confine_component(fd, options.access == Access::read_only ? Writing::refused : Writing::allowed);
   return component;
 }
 

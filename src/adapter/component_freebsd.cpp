@@ -41,7 +41,17 @@ std::optional<ComponentKind> component_kind(mode_t mode) {
   return std::nullopt;
 }
 
+// GEOM has no exclusive use to ask for here: devfs(5) ignores O_EXCL on providers. It needs none:
+// whoever mounts a provider, or builds another one on it, asks for exclusive use and is refused
+// while this descriptor may write; flock(2) keeps other programs of ours away.
 int open_flags(ComponentKind, const ComponentOptions&) { return 0; }
+
+// EPERM is GEOM's answer to a writer beside somebody with exclusive use, a mounted file system for
+// one; missing permissions are EACCES.
+bool is_held(ComponentKind kind, int open_error) {
+  return open_error == EBUSY || open_error == ETXTBSY ||
+         (kind == ComponentKind::device && open_error == EPERM);
+}
 
 Result<port::DiskGeometry> device_geometry(int fd) {
   off_t size_bytes = 0;

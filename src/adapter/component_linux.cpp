@@ -37,6 +37,8 @@ int open_flags(ComponentKind kind, const ComponentOptions& options) {
   return flags;
 }
 
+bool is_held(ComponentKind, int open_error) { return open_error == EBUSY || open_error == ETXTBSY; }
+
 Result<port::DiskGeometry> device_geometry(int fd) {
   port::DiskGeometry geometry;
   int sector_bytes = 0;

@@ -18,6 +18,9 @@ std::optional<ComponentKind> component_kind(mode_t mode);
 /// Flags for open(2) beyond access mode and O_CLOEXEC.
 int open_flags(ComponentKind kind, const ComponentOptions& options);
 
+/// Whether open(2) failed with that because somebody else uses it.
+bool is_held(ComponentKind kind, int open_error);
+
 /// component_unsupported if the device is no disk, io_failed if it does not tell.
 Result<port::DiskGeometry> device_geometry(int fd);
 

@@ -1,15 +1,15 @@
 #include "hast/adapter/disk_pool.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <cerrno>
 #include <cstddef>
 #include <system_error>
 #include <utility>
+
+#include "perform.hpp"
+#include "signals_blocked.hpp"
 
 namespace hast::adapter {
 
@@ -51,28 +51,6 @@ class DiskPool::PostAllocator {
   friend class PostAllocator;
   PostMemory* memory_;
 };
-
-namespace {
-
-// Signals are the event loop's business; here they would only interrupt calls. Those that report a
-// fault of the thread itself stay open.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t blocked;
-    sigfillset(&blocked);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&blocked, fault);
-    pthread_sigmask(SIG_SETMASK, &blocked, &previous_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t previous_;
-};
-
-}  // namespace
 
 Result<std::unique_ptr<DiskPool>> DiskPool::start(std::unique_ptr<Component> component,
                                                   Executor owner, unsigned threads) {
@@ -134,7 +112,7 @@ void DiskPool::work() {
   for (;;) {
     if (take(batch)) {
       lock.unlock();
-      const int error = execute(batch.front());
+      const int error = perform(*component_, batch.front());
       lock.lock();
       if (finish(batch, error)) {
         lock.unlock();
@@ -161,23 +139,6 @@ bool DiskPool::take(OpList& batch) {
     batch.push_back(*op);
   }
   return !batch.empty();
-}
-
-int DiskPool::execute(port::DiskOp& op) {
-  const std::size_t length = static_cast<std::size_t>(op.length_bytes);
-  switch (op.kind) {
-    case IoKind::read:
-      return component_->read(op.offset_bytes, ByteSpan(op.data, length));
-    case IoKind::write:
-      return component_->write(op.offset_bytes, ConstByteSpan(op.data, length));
-    case IoKind::discard:
-      return component_->discard(op.offset_bytes, op.length_bytes);
-    case IoKind::write_zeroes:
-      return component_->write_zeroes(op.offset_bytes, op.length_bytes);
-    case IoKind::flush:
-      return component_->flush();
-  }
-  return EINVAL;
 }
 
 // True if the caller must post the delivery.
@@ -209,15 +170,6 @@ void DiskPool::deliver() {
     --in_flight_;
     op->completed(*op);
   }
-}
-
-Result<std::unique_ptr<port::Disk>> DiskPoolOpener::open(const std::string& path) {
-  Result<std::unique_ptr<Component>> component = Component::open(path, options_.component);
-  if (!component) return std::move(component).error();
-  Result<std::unique_ptr<DiskPool>> pool =
-      DiskPool::start(std::move(*component), owner_, options_.threads);
-  if (!pool) return std::move(pool).error();
-  return std::unique_ptr<port::Disk>(std::move(*pool));
 }
 
 }  // namespace hast::adapter

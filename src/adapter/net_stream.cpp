@@ -1,8 +1,11 @@
 #include "net_stream.hpp"
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -17,6 +20,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kMaxVectors = 128;  // of one gathered send
 
 Errc meaning_of(int os_error) {
   switch (os_error) {
@@ -91,6 +95,31 @@ class SocketStream final : public port::Stream {
     ended_ = error == asio::error::eof;
     if (error) co_return net_error(error, peer_.text);
     co_return bytes;
+  }
+  port::Awaitable<Result<std::size_t>> read_into(ByteSpan into, ByteSpan surplus) override {
+    HAST_ASSERT(!into.empty());
+    if (ended_) co_return Error{Errc::connection_closed, 0, peer_.text};
+    const std::array<asio::mutable_buffer, 2> places{
+        asio::mutable_buffer(into.data(), into.size()),
+        asio::mutable_buffer(surplus.data(), surplus.size())};
+    const auto [error, bytes] = co_await socket_.async_read_some(places, kToken);
+    ended_ = error == asio::error::eof;
+    if (error) co_return net_error(error, peer_.text);
+    co_return bytes;
+  }
+  Result<std::size_t> try_write(std::span<const asio::const_buffer> from) override {
+    std::array<iovec, kMaxVectors> vectors;
+    const std::size_t count = std::min(from.size(), vectors.size());
+    for (std::size_t i = 0; i < count; ++i)
+      vectors[i] = {const_cast<void*>(from[i].data()), from[i].size()};
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    const ssize_t bytes = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (bytes >= 0) return static_cast<std::size_t>(bytes);
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == EINTR)
+      return std::size_t{0};
+    return net_error({errno, boost::system::system_category()}, peer_.text);
   }
   port::Awaitable<Result<std::size_t>> write_some(
       std::span<const asio::const_buffer> from) override {

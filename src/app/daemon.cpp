@@ -69,7 +69,9 @@ class Daemon {
         control_(executor_, net_, clock_, node_),
         signals_(executor_, SIGTERM, SIGINT, SIGHUP),
         alive_timer_(clock_.make_timer(executor_)),
-        tasks_(executor_) {}
+        tasks_(executor_) {
+    signals_.add(SIGUSR2);
+  }
 
   Result<void> start(config::Config config) {
     const Address control = config.control.address;
@@ -77,8 +79,9 @@ class Daemon {
     return control_.listen(control);
   }
 
-  /// Ends what start() began when it failed half-way.
+  /// Ends what start() began when it failed half-way. Devices in the kernel are not its own.
   void abort() {
+    node_.departure().come_back();
     tasks_.spawn(stop());
     context_.run();
   }
@@ -106,6 +109,11 @@ class Daemon {
         co_await reload();
         tell_service(service_.ready());
         continue;
+      }
+      if (number == SIGUSR2) {
+        node_.departure().come_back();
+        log_.info("Exiting for a restart: devices in the kernel stay and wait for the next hastd.");
+        break;
       }
       log_.info("Termination signal received, exiting.");
       break;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/strand.hpp>
 
+#include "hast/adapter/ggate/frontend.hpp"
 #include "hast/adapter/nbd/export.hpp"
 #include "hast/app/status_text.hpp"
 #include "hast/engine/run_on.hpp"
@@ -26,6 +27,23 @@ engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   settings.metaflush = config.metaflush;
   settings.exec = config.exec;
   return settings;
+}
+
+Result<std::unique_ptr<port::Frontend>> make_gate(const config::ResourceConfig& config,
+                                                  engine::Executor executor,
+                                                  const adapter::Departure& departure) {
+  Result<std::unique_ptr<adapter::ggate::GateDevice>> device =
+      adapter::ggate::kernel_gate("hast/" + config.provider_name);
+  if (!device) {
+    Error error = std::move(device).error();
+    error.detail = "resource " + config.name + ": " + error.detail;
+    return error;
+  }
+  adapter::ggate::GgateOptions options;
+  options.departure = &departure;
+  options.log = Log("[" + config.name + "] ");
+  return std::unique_ptr<port::Frontend>(std::make_unique<adapter::ggate::GgateFrontend>(
+      std::move(executor), std::move(device).value(), std::move(options)));
 }
 
 bool same_frontend(const config::ResourceConfig& a, const config::ResourceConfig& b) {
@@ -55,9 +73,7 @@ engine::Ports Node::ports(Member& member) const {
 Result<std::unique_ptr<port::Frontend>> Node::make_frontend(const config::ResourceConfig& config,
                                                             engine::Executor executor) const {
   if (config.frontend.type == config::FrontendType::ggate)
-    return Error{
-        Errc::unsupported, 0,
-        "resource " + config.name + ": this hastd has no GEOM gate; set frontend: {type: nbd}"};
+    return make_gate(config, std::move(executor), departure_);
   adapter::nbd::NbdOptions options;
   options.listen = config.frontend.listen->address;
   options.export_name = config.provider_name;
@@ -73,7 +89,7 @@ Result<Node::MemberPtr> Node::make_member(const config::ResourceConfig& config) 
   if (!frontend) return std::move(frontend).error();
   auto member = std::make_shared<Member>();
   member->config = config;
-  member->disks = std::make_unique<adapter::DiskPoolOpener>(executor);
+  member->disks = std::make_unique<adapter::ComponentDiskOpener>(executor);
   member->resource = std::make_unique<engine::Resource>(
       executor, settings_of(config), ports(*member), std::move(frontend).value());
   if (Result<void> started = member->resource->start(); !started) {

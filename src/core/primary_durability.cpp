@@ -69,7 +69,9 @@ void Primary::conclude_flush(Slot& slot) {
 bool Primary::vouches_alone(const Slot& slot) const {
   if (peer_ahead_) return false;
   if (slot.remote_state == RemoteState::ok && slot.flushing) return false;  // FUA: its own data
-  return slot.remote_state == RemoteState::failed || !synced_ || volume_.map.unsynced().any();
+  if (slot.remote_state == RemoteState::failed || !synced_) return true;
+  // In sync and connected only discards that one node refused leave extents to copy: no promises.
+  return !volume_.outbox.connected() && volume_.map.unsynced().any();
 }
 
 // Durability --------------------------------------------------------------------------------------

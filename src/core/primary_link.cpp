@@ -158,7 +158,12 @@ void Primary::order_done(RemoteOp& op) {
   } else if (kind == PeerOrder::Kind::sync_end) {
     peer_marked_ = false;
     const bool still = !local_lost_ && !volume_.stale.any() && !volume_.map.unsynced().any();
-    still ? mark_synced() : sync_incomplete();
+    if (still) {
+      mark_synced();
+    } else if (!local_lost_) {
+      sync_due_ = true;
+      start_sync();
+    }
   }
   run_last_barrier();
 }
@@ -180,7 +185,7 @@ void Primary::start_sync() {
   if (!possible) return;
   if (must_mark_peer())
     return send_order({.kind = PeerOrder::Kind::sync_begin, .generations = metadata().generations});
-  sync_due_ = false;
+  sync_due_ = sync_failed_ = false;
   if (volume_.map.unsynced().any()) {
     const std::uint64_t bytes =
         std::min(volume_.map.unsynced().count() * volume_.map.extent_bytes(), volume_.data_bytes());
@@ -204,6 +209,7 @@ void Primary::resync_drained() {
 }
 
 void Primary::resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) {
+  sync_failed_ = true;
   const bool local = volume_.stale.any_in(offset_bytes, 1) == (io == IoKind::write);
   happened({.kind = local ? Event::Kind::local_io_failed : Event::Kind::peer_io_failed,
             .io = io,
@@ -233,7 +239,11 @@ void Primary::barrier_done(int local_error, int remote_error) {
   clean_map();
   if (ended_sync && std::exchange(sync_ending_, false)) {
     const bool proven = local_error == 0 && remote_error == 0;
-    return proven && !volume_.map.unsynced().any() ? sync_proven() : sync_incomplete();
+    if (proven && !volume_.map.unsynced().any()) return sync_proven();
+    // What was written behind the pass while a side lacked it is copied by another one.
+    if (!proven || std::exchange(sync_failed_, false)) return sync_incomplete();
+    sync_due_ = true;
+    return start_sync();
   }
   run_last_barrier();
   if (stopping_ && !last_barrier_due_ && barrier_.idle()) say_goodbye();
@@ -277,6 +287,10 @@ void Primary::mark_synced() {
   peer_ahead_ = false;
   lag_ = Lag::none;
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
+  // What waits for the present count has been copied like everything else: it must not count again.
+  for (Slot& slot : waiting_metadata_) {
+    if (is_unreplicated(slot)) slot.remote_state = RemoteState::ok;
+  }
   ondisk::Metadata& mine = metadata_.change();
   const ondisk::Metadata before = mine;
   mine.localcnt = peer_.remote;
@@ -344,6 +358,7 @@ PrimaryStatus Primary::status() const {
   PrimaryStatus status;
   status.io = io_;
   status.dirty_bytes = volume_.map.dirty_extents() * volume_.map.extent_bytes();
+  status.unsynced_bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes();
   status.stale_bytes = std::min(volume_.stale.bytes(), volume_.data_bytes());
   status.local_lost = local_lost_;
   status.syncing = resync_.running() || sync_ending_;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "hast/base/units.hpp"
 #include "hast/core/buffer.hpp"
@@ -22,13 +23,20 @@ class DiskWait {
     op_.offset_bytes = offset;
     op_.length_bytes = into.size();
     op_.data = into.data();
+    co_return co_await run(disk);
+  }
+  Awaitable<int> flush(port::Disk* disk) {
+    op_.kind = IoKind::flush;
+    co_return co_await run(disk);
+  }
+
+ private:
+  Awaitable<int> run(port::Disk* disk) {
     completes_with<&DiskWait::done>(op_, this);
     disk->submit(op_);
     co_await done_.wait();
     co_return op_.error;
   }
-
- private:
   void done(port::DiskOp&) { done_.notify(); }
   port::DiskOp op_;
   port::Wakeup done_;
@@ -81,6 +89,16 @@ Awaitable<Result<void>> read_metadata(port::Disk* disk, core::Component* compone
   co_return Result<void>{};
 }
 
+/// What a process that was killed had written may be read now and still be lost with the power:
+/// nothing that is read here may be (INV-1, INV-3).
+Awaitable<Result<void>> make_durable(port::Disk* disk) {
+  DiskWait wait;
+  const int error = co_await wait.flush(disk);
+  if (error != 0 && error != EOPNOTSUPP)
+    co_return Error{Errc::io_failed, error, "flushing what was written before"};
+  co_return Result<void>{};
+}
+
 Awaitable<Result<void>> read_map(port::Disk* disk, core::Component* component) {
   const std::uint64_t bytes = divide_up(component->layout.extents, 8);
   const std::uint64_t whole =
@@ -102,7 +120,8 @@ Awaitable<Result<core::Component>> load_component(port::Disk* disk, std::string 
     co_return Error{Errc::component_too_small, 0, path};
   core::Component component;
   component.disk = disk;
-  Result<void> found = co_await read_metadata(disk, &component, std::move(log));
+  Result<void> found = co_await make_durable(disk);
+  if (found) found = co_await read_metadata(disk, &component, std::move(log));
   if (!found) {
     Error error = std::move(found).error();
     error.detail = error.detail.empty() ? path : path + ": " + error.detail;

@@ -5,81 +5,119 @@
 
 namespace hast::engine {
 
+namespace {
+constexpr std::size_t kLargePayload = 32 * 1024;
+constexpr std::size_t kShortRead = 4096;
+}  // namespace
+
 FrameReader::FrameReader(port::Stream& stream, std::size_t buffer_bytes)
     : stream_(stream), buffer_(buffer_bytes) {
   HAST_ASSERT(buffer_bytes >= wire::kFrameHeaderBytes + wire::kMaxNvBytes);
 }
 
-Awaitable<Result<void>> FrameReader::buffer_at_least(std::size_t bytes) {
-  if (buffered() >= bytes) co_return Result<void>{};
-  if (begin_ + bytes > buffer_.size()) {
+/// Where the stream is read to. Behind a large payload there is probably another one: its frame is
+/// read with little of its bytes, so that the rest need not be copied from here to its place.
+ByteSpan FrameReader::free_space() {
+  if (begin_ == end_) begin_ = end_ = 0;
+  const std::size_t least = payloads_are_large_ ? kShortRead : buffer_.size() / 2;
+  if (end_ + std::max(least, wanted_) > buffer_.size()) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, buffered());
     end_ -= begin_;
     begin_ = 0;
   }
-  while (buffered() < bytes) {
-    Result<std::size_t> got = co_await stream_.read_some(buffer_.span().subspan(end_));
-    if (!got) co_return std::move(got).error();
-    end_ += *got;
-  }
+  ByteSpan space = buffer_.span().subspan(end_);
+  if (payloads_are_large_)
+    space = space.first(std::min(space.size(), std::max(kShortRead, wanted_)));
+  return space;
+}
+
+Awaitable<Result<void>> FrameReader::more() {
+  Result<std::size_t> got = co_await stream_.read_some(free_space());
+  if (!got) co_return std::move(got).error();
+  end_ += *got;
   co_return Result<void>{};
+}
+
+std::optional<Result<Frame>> FrameReader::buffered_frame() {
+  wanted_ = wire::kFrameHeaderBytes;
+  if (buffered() < wanted_) return std::nullopt;
+  Result<wire::FrameHeader> header = wire::decode_frame_header(
+      ConstByteSpan(buffer_.span()).subspan(begin_, wire::kFrameHeaderBytes));
+  if (!header) return std::move(header).error();
+  wanted_ += header->nv_bytes;
+  if (buffered() < wanted_) return std::nullopt;
+  Result<NvReader> nv = NvReader::parse(
+      ConstByteSpan(buffer_.span()).subspan(begin_ + wire::kFrameHeaderBytes, header->nv_bytes));
+  begin_ += wanted_;
+  if (!nv) return std::move(nv).error();
+  return Frame{header->version, *nv};
 }
 
 Awaitable<Result<Frame>> FrameReader::next() {
-  if (begin_ == end_) begin_ = end_ = 0;
-  if (buffered() < wire::kFrameHeaderBytes) {
-    if (Result<void> got = co_await buffer_at_least(wire::kFrameHeaderBytes); !got)
-      co_return std::move(got).error();
+  for (;;) {
+    std::optional<Result<Frame>> frame = buffered_frame();
+    if (frame) co_return *std::move(frame);
+    if (Result<void> got = co_await more(); !got) co_return std::move(got).error();
   }
-  Result<wire::FrameHeader> header = wire::decode_frame_header(
-      ConstByteSpan(buffer_.span()).subspan(begin_, wire::kFrameHeaderBytes));
-  if (!header) co_return std::move(header).error();
-  const std::size_t whole = wire::kFrameHeaderBytes + header->nv_bytes;
-  if (buffered() < whole) {
-    if (Result<void> got = co_await buffer_at_least(whole); !got) co_return std::move(got).error();
-  }
-  Result<NvReader> nv = NvReader::parse(
-      ConstByteSpan(buffer_.span()).subspan(begin_ + wire::kFrameHeaderBytes, header->nv_bytes));
-  begin_ += whole;
-  if (!nv) co_return std::move(nv).error();
-  co_return Frame{header->version, *nv};
+}
+
+std::size_t FrameReader::take_buffered(ByteSpan into) {
+  const std::size_t count = std::min(buffered(), into.size());
+  std::memcpy(into.data(), buffer_.data() + begin_, count);
+  begin_ += count;
+  return count;
 }
 
 Awaitable<Result<void>> FrameReader::read_exactly(ByteSpan into) {
-  const std::size_t ready = std::min(buffered(), into.size());
-  std::memcpy(into.data(), buffer_.data() + begin_, ready);
-  begin_ += ready;
-  into = into.subspan(ready);
+  payloads_are_large_ = into.size() >= kLargePayload;
+  into = into.subspan(take_buffered(into));
+  wanted_ = wire::kFrameHeaderBytes;
   while (!into.empty()) {
-    Result<std::size_t> got = co_await stream_.read_some(into);
+    Result<std::size_t> got = co_await stream_.read_into(into, free_space());
     if (!got) co_return std::move(got).error();
-    into = into.subspan(*got);
+    const std::size_t placed = std::min(*got, into.size());
+    end_ += *got - placed;
+    into = into.subspan(placed);
   }
   co_return Result<void>{};
 }
 
-Awaitable<Result<void>> FrameReader::payload(wire::PayloadInfo info, ByteSpan into) {
-  if (info.compression == Compression::none) {
-    if (info.size_bytes != into.size())
-      co_return Error{Errc::malformed, 0, "a payload has another length than its message says"};
-    if (Result<void> got = co_await read_exactly(into); !got) co_return std::move(got).error();
-    co_return wire::decode_payload(info, into, into);
-  }
+/// Everything about a payload that can be judged before its bytes are there.
+Result<void> FrameReader::check(const wire::PayloadInfo& info, ByteSpan into) {
+  if (info.compression == Compression::none && info.size_bytes != into.size())
+    return Error{Errc::malformed, 0, "a payload has another length than its message says"};
   // Never more than it expands to: checked before anything is allocated (INV-9).
   if (info.size_bytes > into.size())
-    co_return Error{Errc::too_large, 0, "a compressed payload is larger than what it holds"};
-  packed_.resize(std::max<std::size_t>(packed_.size(), info.size_bytes));
-  const ByteSpan packed = ByteSpan(packed_).first(info.size_bytes);
-  if (Result<void> got = co_await read_exactly(packed); !got) co_return std::move(got).error();
-  co_return wire::decode_payload(info, packed, into);
+    return Error{Errc::too_large, 0, "a compressed payload is larger than what it holds"};
+  return {};
+}
+
+Result<void> FrameReader::buffered_payload(const wire::PayloadInfo& info, ByteSpan into) {
+  HAST_ASSERT(has_buffered(info.size_bytes));
+  if (Result<void> checked = check(info, into); !checked) return checked;
+  const ConstByteSpan bytes = ConstByteSpan(buffer_.span()).subspan(begin_, info.size_bytes);
+  begin_ += info.size_bytes;
+  payloads_are_large_ = info.size_bytes >= kLargePayload;
+  return wire::decode_payload(info, bytes, into);
+}
+
+Awaitable<Result<void>> FrameReader::payload(wire::PayloadInfo info, ByteSpan into) {
+  if (has_buffered(info.size_bytes)) co_return buffered_payload(info, into);
+  if (Result<void> checked = check(info, into); !checked) co_return checked;
+  ByteSpan place = into;
+  if (info.compression != Compression::none) {
+    packed_.resize(std::max<std::size_t>(packed_.size(), info.size_bytes));
+    place = ByteSpan(packed_).first(info.size_bytes);
+  }
+  if (Result<void> got = co_await read_exactly(place); !got) co_return got;
+  co_return wire::decode_payload(info, place, into);
 }
 
 Awaitable<Result<void>> FrameReader::drain(std::uint64_t bytes) {
   while (bytes > 0) {
     const std::size_t step = std::min<std::uint64_t>(bytes, kBufferBytes / 2);
     if (buffered() == 0) {
-      begin_ = end_ = 0;
-      if (Result<void> got = co_await buffer_at_least(1); !got) co_return std::move(got).error();
+      if (Result<void> got = co_await more(); !got) co_return got;
     }
     const std::size_t skipped = std::min(buffered(), step);
     begin_ += skipped;

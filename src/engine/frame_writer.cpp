@@ -67,10 +67,39 @@ void FrameWriter::put_payload() {
   batch_bytes_ += payload_.size();
 }
 
-Awaitable<Result<void>> FrameWriter::send() {
-  Result<void> sent = co_await write_all(&stream_, &buffers_);
+void FrameWriter::took(std::size_t bytes) {
+  while (unsent_ < buffers_.size() && bytes >= buffers_[unsent_].size())
+    bytes -= buffers_[unsent_++].size();
+  if (unsent_ < buffers_.size()) buffers_[unsent_] += bytes;
+}
+
+void FrameWriter::clear() {
   buffers_.clear();
-  frames_ = header_used_ = arena_used_ = batch_bytes_ = 0;
+  unsent_ = frames_ = header_used_ = arena_used_ = batch_bytes_ = 0;
+}
+
+Result<void> FrameWriter::try_send() {
+  while (!all_sent()) {
+    Result<std::size_t> sent = stream_.try_write(unsent());
+    if (!sent) return std::move(sent).error();
+    if (*sent == 0) return {};
+    took(*sent);
+  }
+  clear();
+  return {};
+}
+
+Awaitable<Result<void>> FrameWriter::send() {
+  Result<void> sent = try_send();
+  while (sent && !all_sent()) {
+    Result<std::size_t> more = co_await stream_.write_some(unsent());
+    if (!more) {
+      sent = std::move(more).error();
+    } else {
+      took(*more);
+    }
+  }
+  clear();
   co_return sent;
 }
 

@@ -72,11 +72,12 @@ wire::Request request_for(const core::RemoteOp& op, std::uint8_t version) {
 }  // namespace
 
 Link::Link(Executor executor, const ResourceSettings& settings, Ports ports, core::Primary& primary,
-           LinkObserver& observer, Log log)
+           LinkObserver& observer, TurnEnd& turn_end, Log log)
     : settings_(settings),
       ports_(ports),
       primary_(primary),
       observer_(observer),
+      turn_end_(turn_end),
       log_(std::move(log)),
       tasks_(executor),
       traffic_(executor),
@@ -358,49 +359,73 @@ Awaitable<void> Link::serve() {
 
 Awaitable<void> Link::read_replies() {
   FrameReader reader(*connection_.replies);
-  for (;;) {
-    Result<Frame> frame = co_await reader.next();
-    Result<void> taken;
+  Result<void> taken;
+  turn_end_.open();
+  while (taken) {
+    std::optional<Result<Frame>> frame = reader.buffered_frame();
     if (!frame) {
-      taken = std::move(frame).error();
-    } else if (Result<wire::Reply> reply = wire::decode_reply(frame->nv); !reply) {
+      turn_end_.close();
+      taken = co_await reader.more();
+      turn_end_.open();
+    } else if (!*frame) {
+      taken = std::move(*frame).error();
+    } else if (Result<wire::Reply> reply = wire::decode_reply((*frame)->nv); !reply) {
       taken = std::move(reply).error();
+    } else if (std::optional<Result<void>> at_once = take_at_once(reader, *reply)) {
+      taken = *std::move(at_once);
     } else {
+      turn_end_.close();
       taken = co_await take_reply(&reader, *reply);
-    }
-    if (!taken) {
-      if (!reason_) reason_ = taken.error();
-      break;
+      turn_end_.open();
     }
   }
+  turn_end_.close();
+  if (!reason_) reason_ = taken.error();
   close();
 }
 
-Awaitable<Result<void>> Link::take_reply(FrameReader* reader, wire::Reply reply) {
+Result<void> Link::check_reply(const core::RemoteOp& op, const wire::Reply& reply) const {
+  if (reply.received && reply.error == 0) {
+    if (!op.memsync || reply.payload.present())
+      return Error{Errc::malformed, 0, "an early reply to a request that asked for none"};
+    return {};
+  }
+  const bool wants_data = op.kind == IoKind::read && reply.error == 0;
+  if (wants_data != reply.payload.present())
+    return Error{Errc::malformed, 0, "a reply with data where none belongs, or without"};
+  return {};
+}
+
+/// Nothing when the reader has to wait for the reply's data.
+std::optional<Result<void>> Link::take_at_once(FrameReader& reader, const wire::Reply& reply) {
   last_heard_ = ports_.clock.now();
-  if (reply.heartbeat) co_return Result<void>{};
+  if (reply.heartbeat) return Result<void>{};
   last_reply_ = last_heard_;
+  core::RemoteOp* op = primary_.outbox().find(reply.seq);
+  if (op == nullptr || !reader.has_buffered(reply.payload.size_bytes)) return std::nullopt;
+  if (Result<void> checked = check_reply(*op, reply); !checked) return checked;
+  if (reply.received && reply.error == 0) {
+    primary_.reply_received(*op);
+    return Result<void>{};
+  }
+  if (reply.payload.present()) {
+    Result<void> got = reader.buffered_payload(reply.payload, ByteSpan(op->data, op->length_bytes));
+    if (!got) return got;
+  }
+  primary_.reply(*op, reply.error);
+  return Result<void>{};
+}
+
+Awaitable<Result<void>> Link::take_reply(FrameReader* reader, wire::Reply reply) {
   core::RemoteOp* op = primary_.outbox().find(reply.seq);
   if (op == nullptr) {
     log_.debug("Reply to an unknown request {} skipped.", reply.seq);
     co_return co_await reader->drain(reply.payload.size_bytes);
   }
-  if (reply.received && reply.error == 0) {
-    if (!op->memsync || reply.payload.present())
-      co_return Error{Errc::malformed, 0, "an early reply to a request that asked for none"};
-    primary_.reply_received(*op);
-    co_return Result<void>{};
-  }
-  const bool wants_data = op->kind == IoKind::read && reply.error == 0;
-  if (wants_data != reply.payload.present())
-    co_return Error{Errc::malformed, 0, "a reply with data where none belongs, or without"};
-  if (wants_data) {
-    Result<void> got =
-        co_await reader->payload(reply.payload, ByteSpan(op->data, op->length_bytes));
-    if (!got) co_return got;
-  }
-  primary_.reply(*op, reply.error);
-  co_return Result<void>{};
+  if (Result<void> checked = check_reply(*op, reply); !checked) co_return checked;
+  Result<void> got = co_await reader->payload(reply.payload, ByteSpan(op->data, op->length_bytes));
+  if (got) primary_.reply(*op, reply.error);
+  co_return got;
 }
 
 void Link::fill(FrameWriter& writer) {
@@ -422,11 +447,14 @@ void Link::fill(FrameWriter& writer) {
   keepalive_due_ = false;
 }
 
+/// Sends what flush() could not. Both fill batches, never at once: flush() leaves a batch that is
+/// on its way to this coroutine.
 Awaitable<void> Link::write_requests() {
   FrameWriter writer(*connection_.requests, payload_options(), connection_.version,
                      port::kBlockBytes);
+  writer_ = &writer;
   while (!closed_) {
-    fill(writer);
+    if (writer.empty()) fill(writer);
     if (writer.empty()) {
       co_await outgoing_.wait();
       continue;
@@ -438,7 +466,22 @@ Awaitable<void> Link::write_requests() {
     }
     last_sent_ = ports_.clock.now();
   }
+  writer_ = nullptr;
   close();
+}
+
+void Link::flush() {
+  if (closed_ || writer_ == nullptr || !outgoing_.has_waiter()) return;
+  for (;;) {
+    fill(*writer_);
+    if (writer_->empty()) return;
+    if (Result<void> sent = writer_->try_send(); !sent) {
+      if (!reason_) reason_ = sent.error();
+      return close();
+    }
+    if (!writer_->empty()) return outgoing_.notify();
+    last_sent_ = ports_.clock.now();
+  }
 }
 
 /// The one clock of the link: handshake deadline, overdue replies, keepalives.

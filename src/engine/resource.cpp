@@ -27,6 +27,8 @@ Resource::Resource(Executor executor, ResourceSettings settings, Ports ports,
       ports_(ports),
       frontend_(std::move(frontend)),
       log_(prefix(Role::init)),
+      turn_end_(
+          executor_, [this] { end_turn(); }, [this] { changed(); }),
       tasks_(executor_),
       tick_timer_(ports.clock.make_timer(executor_)) {}
 
@@ -128,7 +130,7 @@ Awaitable<Result<void>> Resource::enter(Role role, Cause cause) {
 Awaitable<Result<core::Component>> Resource::open_component() {
   Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
   if (!disk) co_return std::move(disk).error();
-  disk_ = std::make_unique<BatchedDisk>(std::move(disk).value(), executor_);
+  disk_ = std::make_unique<BatchedDisk>(std::move(disk).value(), turn_end_);
   co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
 }
 
@@ -158,7 +160,7 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
   }
   // INV-12: clients are served at once; the peer is looked for in the background.
   link_ = std::make_unique<Link>(executor_, settings_, ports_, *primary_,
-                                 static_cast<LinkObserver&>(*this), log_);
+                                 static_cast<LinkObserver&>(*this), turn_end_, log_);
   link_->start();
   ticking_ = true;
   tasks_.spawn(tick());
@@ -171,7 +173,7 @@ Awaitable<Result<void>> Resource::enter_secondary() {
   secondary_ = std::make_unique<core::Secondary>(*component, core::Secondary::kDefaultRequests,
                                                  static_cast<core::SecondaryHost&>(*this));
   session_ = std::make_unique<Session>(executor_, settings_, ports_, *secondary_,
-                                       static_cast<SessionObserver&>(*this), log_);
+                                       static_cast<SessionObserver&>(*this), turn_end_, log_);
   session_->start();
   co_return Result<void>{};
 }
@@ -208,7 +210,7 @@ Awaitable<void> Resource::leave_secondary() {
 }
 
 bool Resource::is_quiet() const {
-  if (deliveries_ > 0) return false;
+  if (deliveries_ > 0 || turn_end_.is_posted()) return false;
   return primary_ ? primary_->quiet() : !secondary_ || secondary_->quiet();
 }
 
@@ -288,17 +290,23 @@ std::optional<wire::Refusal> Resource::adopt_second(Arrival& arrival, wire::Seco
 
 // What the core and the connections tell ----------------------------------------------------------
 
-void Resource::outbox_filled() {
-  if (link_) link_->outbox_filled();
+/// What the turn gathered goes out. The peer first: it has the longer way; but in async nobody
+/// waits for it.
+void Resource::end_turn() {
+  const bool peer_can_wait = primary_ && settings_.replication == Replication::async;
+  if (peer_can_wait && disk_) disk_->kick();
+  if (link_) link_->flush();
+  if (session_) session_->flush();
+  if (!peer_can_wait && disk_) disk_->kick();
 }
+
+void Resource::outbox_filled() { turn_end_.due(); }
 
 void Resource::drop_link(Errc why) {
   if (link_) link_->drop(Error{why, 0, "the peer failed an operation"});
 }
 
-void Resource::replies_ready() {
-  if (session_) session_->replies_ready();
-}
+void Resource::replies_ready() { turn_end_.due(); }
 
 void Resource::request_freed() {
   if (session_) session_->request_freed();
@@ -380,6 +388,7 @@ ResourceStatus Resource::status() const {
     status.trouble = link_ ? link_->trouble() : "";
     if (!status.connected && status.trouble.empty()) status.trouble = "connecting to the peer";
     status.io = primary_->status();
+    status.synced = status.synced && status.io.unsynced_bytes == 0;
     status.datasize_bytes = primary_->volume().size_bytes;
     status.extentsize_bytes = primary_->extent_bytes();
     status.keepdirty = primary_->metadata().keepdirty;

@@ -49,11 +49,12 @@ core::PeerOrder::Kind order_of(wire::Command command) {
 }  // namespace
 
 Session::Session(Executor executor, const ResourceSettings& settings, Ports ports,
-                 core::Secondary& secondary, SessionObserver& observer, Log log)
+                 core::Secondary& secondary, SessionObserver& observer, TurnEnd& turn_end, Log log)
     : settings_(settings),
       ports_(ports),
       secondary_(secondary),
       observer_(observer),
+      turn_end_(turn_end),
       log_(std::move(log)),
       tasks_(executor),
       traffic_(executor),
@@ -259,22 +260,66 @@ Awaitable<void> Session::serve() {
 
 Awaitable<void> Session::read_requests() {
   FrameReader reader(*requests_);
-  while (!closed_) {
-    Result<Frame> frame = co_await reader.next();
-    Result<void> taken;
+  Result<void> taken;
+  turn_end_.open();
+  while (taken && !closed_) {
+    std::optional<Result<Frame>> frame = reader.buffered_frame();
     if (!frame) {
-      taken = std::move(frame).error();
-    } else if (Result<wire::Request> request = wire::decode_request(frame->nv); !request) {
+      turn_end_.close();
+      taken = co_await reader.more();
+      turn_end_.open();
+    } else if (!*frame) {
+      taken = std::move(*frame).error();
+    } else if (Result<wire::Request> request = wire::decode_request((*frame)->nv); !request) {
       taken = std::move(request).error();
+    } else if (std::optional<Result<void>> at_once = take_at_once(reader, *request)) {
+      taken = *std::move(at_once);
     } else {
-      deadline_ = ports_.clock.now() + silence();
+      turn_end_.close();
       taken = co_await take_request(&reader, *request);
-    }
-    if (!taken) {
-      fail(taken.error());
-      break;
+      turn_end_.open();
     }
   }
+  turn_end_.close();
+  if (!taken) fail(taken.error());
+}
+
+void Session::take_up(core::PeerRequest& request, const wire::Request& message) const {
+  request.kind = kind_of(message.command);
+  request.order = {order_of(message.command), message.current, message.generations};
+  request.seq = message.seq;
+  request.offset_bytes = message.offset_bytes;
+  request.length_bytes = message.length_bytes;
+  request.memsync = message.memsync;
+  request.fua = message.fua;
+}
+
+/// Nothing when there is something to wait for: a slot, or the rest of the payload.
+std::optional<Result<void>> Session::take_at_once(FrameReader& reader,
+                                                  const wire::Request& message) {
+  deadline_ = ports_.clock.now() + silence();
+  if (message.command == wire::Command::keepalive) return Result<void>{};
+  const bool is_unknown = message.command == wire::Command::unknown;
+  if ((is_unknown || message.command > wire::Command::keepalive) && version_ < wire::kNativeVersion)
+    return Error{Errc::malformed, 0, "a command that version 2 does not know"};
+  if (is_unknown) return std::nullopt;
+  const bool is_write = message.command == wire::Command::write;
+  if (is_write && (message.length_bytes > core::kMaxPeerIoBytes ||
+                   !reader.has_buffered(message.payload.size_bytes)))
+    return std::nullopt;
+  core::PeerRequest* request = secondary_.acquire();
+  if (request == nullptr) return std::nullopt;
+  take_up(*request, message);
+  if (is_write) {
+    Result<void> got =
+        reader.buffered_payload(message.payload, ByteSpan(request->buffer, message.length_bytes));
+    if (!got) {
+      secondary_.abandon(*request);  // INV-8: what is not whole and verified reaches no disk
+      return got;
+    }
+  }
+  secondary_.submit(*request);
+  return Result<void>{};
 }
 
 /// nullptr when the session ends while it waits.
@@ -296,20 +341,9 @@ port::Duration Session::silence() const {
 }
 
 Awaitable<Result<void>> Session::take_request(FrameReader* reader, wire::Request message) {
-  if (message.command == wire::Command::keepalive) co_return Result<void>{};
-  const bool native_only =
-      message.command == wire::Command::unknown || message.command > wire::Command::keepalive;
-  if (native_only && version_ < wire::kNativeVersion)
-    co_return Error{Errc::malformed, 0, "a command that version 2 does not know"};
   core::PeerRequest* request = co_await free_request();
   if (request == nullptr) co_return Errc::cancelled;
-  request->kind = kind_of(message.command);
-  request->order = {order_of(message.command), message.current, message.generations};
-  request->seq = message.seq;
-  request->offset_bytes = message.offset_bytes;
-  request->length_bytes = message.length_bytes;
-  request->memsync = message.memsync;
-  request->fua = message.fua;
+  take_up(*request, message);
   if (message.command == wire::Command::unknown) {
     // Of a later version: refused, and the stream goes on.
     Result<void> skipped = co_await reader->drain(message.payload.size_bytes);
@@ -348,13 +382,13 @@ Awaitable<Result<void>> Session::take_write(FrameReader* reader, wire::Request m
   co_return Result<void>{};
 }
 
-void Session::fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch) {
+void Session::fill(FrameWriter& writer) {
   writer.set_options(payload_options());
   while (writer.has_room()) {
     core::PeerReply* reply = secondary_.next_reply();
     if (reply == nullptr) break;
     const core::PeerRequest& request = *reply->request;
-    batch.push_back(reply);
+    batch_.push_back(reply);
     wire::Reply message;
     message.seq = request.seq;
     message.received = reply->received;
@@ -370,12 +404,18 @@ void Session::fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch) {
   }
 }
 
+void Session::batch_left() {
+  for (core::PeerReply* reply : batch_) secondary_.reply_sent(*reply);
+  batch_.clear();
+}
+
+/// Sends what flush() could not, see Link::write_requests().
 Awaitable<void> Session::write_replies() {
   FrameWriter writer(*replies_, payload_options(), version_, core::kMaxPeerIoBytes);
-  std::vector<core::PeerReply*> batch;
-  batch.reserve(FrameWriter::kMaxFrames);
+  batch_.reserve(FrameWriter::kMaxFrames);
+  writer_ = &writer;
   while (!closed_) {
-    fill(writer, batch);
+    if (writer.empty()) fill(writer);
     if (writer.empty()) {
       co_await outgoing_.wait();
       continue;
@@ -384,9 +424,21 @@ Awaitable<void> Session::write_replies() {
     sending_since_ = last_sent_;
     Result<void> sent = co_await writer.send();
     sending_since_.reset();
-    for (core::PeerReply* reply : batch) secondary_.reply_sent(*reply);
-    batch.clear();
+    batch_left();
     if (!sent) fail(sent.error());
+  }
+  writer_ = nullptr;
+  batch_left();
+}
+
+void Session::flush() {
+  if (closed_ || writer_ == nullptr || !outgoing_.has_waiter()) return;
+  for (;;) {
+    fill(*writer_);
+    if (writer_->empty()) return;
+    if (Result<void> sent = writer_->try_send(); !sent) return fail(sent.error());
+    if (!writer_->empty()) return outgoing_.notify();
+    batch_left();
   }
 }
 

@@ -6,19 +6,41 @@
 
 namespace hast::sim {
 
-std::optional<std::string> unmarked_difference(World& world) {
-  const ondisk::Layout one = world.a().layout();
-  const ondisk::Layout other = world.b().layout();
-  const Bitmap marked_a = world.a().map();
-  const Bitmap marked_b = world.b().map();
+namespace {
+
+ConstByteSpan bytes_of(Machine& machine, Layer layer, std::uint64_t offset, std::uint64_t length) {
+  const DiskMedia& media = machine.drive().media;
+  return layer == Layer::durable ? media.durable(offset, length) : media.newest(offset, length);
+}
+
+}  // namespace
+
+Bitmap map_of(Machine& machine, Layer layer) {
+  Bitmap bits(machine.layout().extents);
+  bits.import_bytes(bytes_of(machine, layer, ondisk::kMapOffset, machine.layout().map_bytes));
+  return bits;
+}
+
+bool belong_together(Machine& one, Machine& other) {
+  const Result<ondisk::Metadata> mine = one.metadata();
+  const Result<ondisk::Metadata> theirs = other.metadata();
+  return mine && theirs && mine->resuid == theirs->resuid && mine->resuid != 0;
+}
+
+std::optional<std::string> unmarked_difference(World& world, Layer layer) {
+  if (!belong_together(world.a(), world.b())) return std::nullopt;
+  const ondisk::Layout& one = world.a().layout();
+  const ondisk::Layout& other = world.b().layout();
+  const Bitmap marked_a = map_of(world.a(), layer);
+  const Bitmap marked_b = map_of(world.b(), layer);
   for (std::uint64_t e = 0; e < one.extents; ++e) {
     if (marked_a.test(e) || marked_b.test(e)) continue;
     const std::uint64_t begin = e * one.extent_bytes;
     const std::uint64_t length = std::min<std::uint64_t>(one.extent_bytes, one.data_bytes - begin);
-    const ConstByteSpan here = world.a().drive().media.durable(one.data_offset + begin, length);
-    const ConstByteSpan there = world.b().drive().media.durable(other.data_offset + begin, length);
+    const ConstByteSpan here = bytes_of(world.a(), layer, one.data_offset + begin, length);
+    const ConstByteSpan there = bytes_of(world.b(), layer, other.data_offset + begin, length);
+    if (test::same_bytes(here, there)) continue;
     const auto differ = std::mismatch(here.begin(), here.end(), there.begin());
-    if (differ.first == here.end()) continue;
     const auto at = static_cast<std::uint64_t>(differ.first - here.begin());
     return fmt::format("extent {} is marked on neither node, and byte {} of the volume differs", e,
                        begin + at);
@@ -26,8 +48,30 @@ std::optional<std::string> unmarked_difference(World& world) {
   return std::nullopt;
 }
 
-MarkGuard::MarkGuard(World& world)
-    : world_(world), layout_a_(world.a().layout()), layout_b_(world.b().layout()) {
+// Facts -------------------------------------------------------------------------------------------
+
+void FactGuard::forget(Machine& machine) {
+  (&machine == &world_.a() ? sequence_a_ : sequence_b_) = 0;
+}
+
+std::optional<std::string> FactGuard::look() {
+  const Result<ondisk::Metadata> a = world_.a().metadata();
+  const Result<ondisk::Metadata> b = world_.b().metadata();
+  if (!a || !b) return fmt::format("{} has lost its metadata", a ? "b" : "a");
+  if (a->sequence < sequence_a_ || b->sequence < sequence_b_)
+    return std::string("the metadata of a node went back");
+  sequence_a_ = a->sequence;
+  sequence_b_ = b->sequence;
+  if (a->resuid != b->resuid || a->resuid == 0) return std::nullopt;
+  if (a->localcnt >= b->remotecnt && b->localcnt >= a->remotecnt) return std::nullopt;
+  return fmt::format("counters went back: a {}/{}, b {}/{}", a->localcnt, a->remotecnt, b->localcnt,
+                     b->remotecnt);
+}
+
+// Marks -------------------------------------------------------------------------------------------
+
+MarkGuard::MarkGuard(World& world, Layer layer)
+    : world_(world), layer_(layer), layout_a_(world.a().layout()), layout_b_(world.b().layout()) {
   for (Machine* machine : {&world.a(), &world.b()})
     machine->drive().submitted = [this, machine](const port::DiskOp& op) { look(*machine, op); };
 }
@@ -44,8 +88,8 @@ void MarkGuard::also(Machine& machine, std::function<void(const port::DiskOp&)> 
   };
 }
 
-bool MarkGuard::marked(Machine& machine, std::uint64_t extent) {
-  const std::byte bits = machine.drive().media.durable(ondisk::kMapOffset + extent / 8, 1)[0];
+bool MarkGuard::marked(Machine& machine, std::uint64_t extent) const {
+  const std::byte bits = bytes_of(machine, layer_, ondisk::kMapOffset + extent / 8, 1)[0];
   return (std::to_integer<unsigned>(bits) >> (extent % 8) & 1) != 0;
 }
 
@@ -57,8 +101,11 @@ void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
   const std::uint64_t last = (begin + op.length_bytes - 1) / layout.extent_bytes;
   for (std::uint64_t e = begin / layout.extent_bytes; e <= last; ++e) {
     if (marked(machine, e) || marked(world_.other(machine), e)) continue;
-    wrong_.push_back(fmt::format("{} writes data at byte {} under extent {}, which is not marked",
-                                 machine.host(), begin, e));
+    if (world_.other(machine).status().io.local_lost)
+      continue;  // it has no map to mark in (INV-12)
+    wrong_.push_back(fmt::format("at {:.6f} {} writes data at byte {} under extent {}, not marked",
+                                 static_cast<double>(world_.now().count()) / 1e9, machine.host(),
+                                 begin, e));
   }
 }
 

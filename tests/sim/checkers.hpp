@@ -9,15 +9,38 @@
 
 namespace hast::sim {
 
-/// INV-2, as it can be seen: an extent that neither node has marked is equal on the stable storage
-/// of both. Holds at every instant, whoever is up. Nothing if all is well.
-std::optional<std::string> unmarked_difference(World& world);
+/// What a fresh process would find: after a power loss, or after its predecessor was killed.
+enum class Layer { durable, newest };
+
+/// Both have the same resource id: they have met.
+bool belong_together(Machine& one, Machine& other);
+Bitmap map_of(Machine& machine, Layer layer);
+
+/// INV-2, as it can be seen: an extent that neither node has marked is equal on both. Holds at
+/// every instant, whoever is up, as soon as both belong together. Nothing if all is well.
+std::optional<std::string> unmarked_difference(World& world, Layer layer = Layer::durable);
+
+/// INV-3, INV-7, INV-10: no node knows of more episodes than its peer counted, and the sequence of
+/// the metadata only rises.
+class FactGuard {
+ public:
+  explicit FactGuard(World& world) : world_(world) {}
+  /// What is wrong now, on stable storage.
+  std::optional<std::string> look();
+  /// `machine` was created anew.
+  void forget(Machine& machine);
+
+ private:
+  World& world_;
+  std::uint64_t sequence_a_ = 0;
+  std::uint64_t sequence_b_ = 0;
+};
 
 /// INV-1, at every write: no byte of data is written on either node under an extent whose bit is
 /// not on stable storage of the other one's or its own activemap. Watches from its construction on.
 class MarkGuard {
  public:
-  explicit MarkGuard(World& world);
+  explicit MarkGuard(World& world, Layer layer = Layer::durable);
   ~MarkGuard();
   const std::vector<std::string>& wrong() const { return wrong_; }
 
@@ -26,9 +49,10 @@ class MarkGuard {
 
  private:
   void look(Machine& machine, const port::DiskOp& op);
-  static bool marked(Machine& machine, std::uint64_t extent);
+  bool marked(Machine& machine, std::uint64_t extent) const;
 
   World& world_;
+  Layer layer_;
   ondisk::Layout layout_a_;
   ondisk::Layout layout_b_;
   std::vector<std::string> wrong_;

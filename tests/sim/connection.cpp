@@ -70,6 +70,7 @@ void Connection::launch(int to_end, std::vector<std::byte> bytes) {
 }
 
 void Connection::pump(int to_end) {
+  if (silent_) return;
   Side& mine = side(to_end);
   const std::string& from = point(1 - to_end).host;
   const std::string& to = point(to_end).host;

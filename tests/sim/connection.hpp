@@ -43,6 +43,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close(int end);
   /// The host of this end lost power: nothing leaves any more, not even a goodbye.
   void vanish(int end);
+  /// Nothing arrives any more, in either direction, not even an end or a reset.
+  void fall_silent() { silent_ = true; }
   /// A reset that both ends see at once.
   void reset();
   /// Called whenever read(), write() or finished() of that end may have another answer.
@@ -79,6 +81,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Network& network_;
   std::array<EndPoint, 2> points_;
   std::array<Side, 2> sides_;
+  bool silent_ = false;
 };
 
 }  // namespace hast::sim

@@ -75,15 +75,17 @@ void SimDisk::complete(port::DiskOp& op) {
 }
 
 void SimDisk::release_held() {
-  std::vector<port::DiskOp*> due;
-  for (const Pending& pending : pending_) {
-    if (pending.due) due.push_back(pending.op);
+  // One at a time: what a completion does may end others, or the process.
+  for (;;) {
+    const auto found = std::find_if(pending_.begin(), pending_.end(),
+                                    [](const Pending& pending) { return pending.due; });
+    if (found == pending_.end() || drive_.held) return;
+    complete(*found->op);
   }
-  for (port::DiskOp* op : due) complete(*op);
 }
 
-const DiskFault* SimDisk::fault_for(const port::DiskOp& op) {
-  for (DiskFault& fault : drive_.faults) {
+const DiskFault* SimDisk::fault_for(std::vector<DiskFault>& faults, const port::DiskOp& op) {
+  for (DiskFault& fault : faults) {
     if (fault.kind && *fault.kind != op.kind) continue;
     const bool elsewhere =
         op.kind != IoKind::flush &&
@@ -101,7 +103,12 @@ const DiskFault* SimDisk::fault_for(const port::DiskOp& op) {
 
 int SimDisk::execute(const Pending& pending) {
   port::DiskOp& op = *pending.op;
-  if (const DiskFault* fault = fault_for(op)) return fault->error;
+  if (const DiskFault* inability = fault_for(drive_.inabilities, op)) return inability->error;
+  if (const DiskFault* fault = fault_for(drive_.faults, op)) {
+    const bool torn = drive_.options.torn_failures && changes(op.kind) && fault->error != ENOSPC;
+    if (torn && random_.chance(50)) change_some_sectors(op);
+    return fault->error;
+  }
   switch (op.kind) {
     case IoKind::read:
       std::memcpy(op.data, drive_.media.newest(op.offset_bytes, op.length_bytes).data(),
@@ -130,6 +137,10 @@ void SimDisk::leave_traces(const Pending& pending) {
     (void)execute(pending);
     return;
   }
+  change_some_sectors(op);
+}
+
+void SimDisk::change_some_sectors(const port::DiskOp& op) {
   const std::uint32_t sector = drive_.media.sector_bytes();
   const std::vector<std::byte> zeros(sector);
   for (std::uint64_t at = 0; at < op.length_bytes; at += sector) {

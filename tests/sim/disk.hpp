@@ -26,6 +26,7 @@ using test::DiskMedia;
 struct DiskOptions {
   port::Duration min_latency = std::chrono::microseconds(20);
   port::Duration max_latency = std::chrono::microseconds(200);
+  bool torn_failures = false;  // a change that fails may have changed some of its sectors
 };
 
 /// The drive of a machine: its media and its moods. Outlives the processes that open it.
@@ -33,6 +34,7 @@ struct Drive {
   DiskMedia media;
   DiskOptions options;
   std::vector<DiskFault> faults;
+  std::vector<DiskFault> inabilities;                  // what no repair changes
   bool held = false;                                   // operations hang, until release_held()
   bool opened = false;                                 // exclusively, by the living process
   std::uint64_t operations = 0;                        // submitted
@@ -72,8 +74,9 @@ class SimDisk final : public port::Disk, public ListNode<SimDisk> {
   void complete(port::DiskOp& op);
   void end(const Pending& pending, int error);
   int execute(const Pending& pending);
+  void change_some_sectors(const port::DiskOp& op);
   void leave_traces(const Pending& pending);
-  const DiskFault* fault_for(const port::DiskOp& op);
+  const DiskFault* fault_for(std::vector<DiskFault>& faults, const port::DiskOp& op);
 
   SimDiskOpener& opener_;
   Drive& drive_;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "hast/base/assert.hpp"
 
@@ -33,6 +34,19 @@ bool is_sector(History::Stamp stamp, std::uint64_t sector, const std::byte* from
 
 History::History(std::uint64_t sectors) : sectors_(sectors) {}
 
+History History::fork() const {
+  constexpr Stamp kStampsOfOneLife = Stamp{1} << 40;
+  History other = *this;
+  other.last_stamp_ += kStampsOfOneLife;
+  for (Sector& sector : other.sectors_) {
+    std::vector<Stamp> all = std::move(sector.refuted);
+    all.insert(all.end(), sector.versions.begin(), sector.versions.end());
+    sector = Sector{};
+    sector.versions = std::move(all);
+  }
+  return other;
+}
+
 // Requests ----------------------------------------------------------------------------------------
 
 bool History::is_free(const Range& range) const {
@@ -49,8 +63,14 @@ void History::begin_read(const Range& range) {
   }
 }
 
-void History::end_read(const Range& range) {
+void History::release(const Range& range) {
   for (std::uint64_t s = range.first; s < range.first + range.count; ++s) sectors_[s].busy = false;
+}
+
+void History::end_read(const Range& range) {
+  release(range);
+  for (std::uint64_t s = range.first; s < range.first + range.count; ++s)
+    sectors_[s].in_doubt = false;
 }
 
 void History::begin(const Range& range, Stamp stamp) {
@@ -67,10 +87,12 @@ History::Stamp History::begin_write(const Range& range) {
 void History::begin_zeroes(const Range& range) { begin(range, kZeros); }
 
 void History::end_write(const Range& range, Outcome outcome) {
-  end_read(range);
+  release(range);
   if (outcome == Outcome::open) return;
   for (std::uint64_t s = range.first; s < range.first + range.count; ++s) {
     Sector& sector = sectors_[s];
+    sector.undefined = outcome == Outcome::failed;
+    if (std::exchange(sector.in_doubt, false) || sector.undefined) continue;
     sector.oldest = sector.newest();
     if (outcome == Outcome::acknowledged_durable) sector.durable = sector.oldest;
   }
@@ -100,7 +122,11 @@ std::optional<std::string> History::read_sector(std::uint64_t number, ConstByteS
     if (version < sector.oldest)
       return fmt::format("sector {} went back: version {} was read, {} is the oldest possible",
                          number, version, sector.oldest);
+    if (sector.undefined) return std::nullopt;
     // Decided: what came later did not happen, what came before is gone for good.
+    sector.refuted.insert(sector.refuted.end(),
+                          sector.versions.begin() + static_cast<std::ptrdiff_t>(version + 1),
+                          sector.versions.end());
     sector.versions.resize(version + 1);
     sector.oldest = version;
     return std::nullopt;
@@ -127,7 +153,10 @@ void History::flushed(const Moment& sent) {
 }
 
 void History::power_lost() {
-  for (Sector& sector : sectors_) sector.oldest = sector.durable;
+  for (Sector& sector : sectors_) {
+    sector.oldest = sector.durable;
+    sector.in_doubt = sector.busy;
+  }
 }
 
 void History::fell_back_to(const Moment& known) {

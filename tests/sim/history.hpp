@@ -1,6 +1,7 @@
 // What a client may expect to read: every version every sector ever had, and which of them are
 // possible now. A write that was acknowledged rules out all that came before it; one without an
-// answer, or with an error, may have happened or not. A power loss makes everything possible again
+// answer may have happened or not; one that was answered with an error leaves its sectors undefined
+// between old and new until they are written again. A power loss makes everything possible again
 // that no acknowledged flush covers. What was read once has been decided.
 //
 // The client never has two requests on one sector at the same time, so versions have an order.
@@ -31,6 +32,10 @@ class History {
 
   /// Every sector begins as zeros, on stable storage.
   explicit History(std::uint64_t sectors);
+  /// The same past, another future: what a client of the other half of a split brain writes. It
+  /// may read any version there ever was, also those that the first half decided against, and what
+  /// it writes can be told from the original's.
+  History fork() const;
 
   // One request at a time on a sector.
   bool is_free(const Range& range) const;
@@ -39,7 +44,7 @@ class History {
   /// Fresh contents, or zeros.
   Stamp begin_write(const Range& range);
   void begin_zeroes(const Range& range);
-  enum class Outcome { acknowledged, acknowledged_durable, open };
+  enum class Outcome { acknowledged, acknowledged_durable, open, failed };
   void end_write(const Range& range, Outcome outcome);
 
   /// Bytes of a write, and what is wrong with bytes that were read; nothing if they are possible.
@@ -51,7 +56,8 @@ class History {
   Moment now() const;
   void flushed(const Moment& sent);
 
-  /// The node that served alone lost its power.
+  /// A node that alone held something lost its power. What is on its way may be acknowledged yet,
+  /// by what that node had said before.
   void power_lost();
   /// The node that takes over may lack anything after `known`: async makes no promise.
   void fell_back_to(const Moment& known);
@@ -61,14 +67,18 @@ class History {
  private:
   struct Sector {
     std::vector<Stamp> versions{kZeros};
-    std::uint64_t oldest = 0;   // version that is possible now
-    std::uint64_t durable = 0;  // and after a power loss
+    std::vector<Stamp> refuted;  // a read decided that they did not happen: here
+    std::uint64_t oldest = 0;    // version that is possible now
+    std::uint64_t durable = 0;   // and after a power loss
     bool busy = false;
+    bool in_doubt = false;   // the power went while a write was on its way
+    bool undefined = false;  // the last write failed
 
     std::uint64_t newest() const { return versions.size() - 1; }
   };
 
   void begin(const Range& range, Stamp stamp);
+  void release(const Range& range);
   std::optional<std::string> read_sector(std::uint64_t number, ConstByteSpan bytes);
 
   std::vector<Sector> sectors_;

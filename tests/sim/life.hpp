@@ -1,23 +1,33 @@
-// A pair of nodes through a random life: a workload, crashes and power losses at any operation, cut
-// and healing networks, handovers, and an operator who follows the documented procedure: a node is
-// promoted only if it held everything when the other was lost. At its end everything heals, and
+// A pair of nodes through a random life: clients at work, troubles of every kind (Trouble), and an
+// operator who follows the documented procedure: a node is promoted only if it held everything when
+// the other was lost. In some lives he does not (split_brain). At its end everything heals, and
 // then nothing acknowledged may be missing, the nodes must be equal, and no bit may be set.
 //
 // One seed draws it all; equal seeds live equal lives.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "checkers.hpp"
-#include "workload.hpp"
-#include "world.hpp"
+#include "swarm.hpp"
 
 namespace hast::sim {
+
+/// What clients of one node did and may expect. There are two only in a split brain.
+struct Timeline {
+  Timeline(World& world, History past, SeededRandom random, const WorkloadOptions& options)
+      : history(std::move(past)), workload(world, history, random, options) {}
+  History history;
+  Workload workload;
+};
 
 class Life {
  public:
   explicit Life(std::uint64_t seed);
+  /// With given choices: the seed draws the rest.
+  Life(std::uint64_t seed, Swarm swarm);
   ~Life();
 
   /// Lives it to the end, or to the first thing that is wrong.
@@ -29,45 +39,93 @@ class Life {
   double seconds() { return static_cast<double>(world_.now().count()) / 1e9; }
 
  private:
-  static WorldOptions draw(SeededRandom& random);
-  static WorkloadOptions draw_workload(SeededRandom& random);
+  Life(SeededRandom random, Swarm swarm);
 
-  enum class Loss { kill, power };
-  void event();
-  void lose(Machine& machine, Loss loss);
-  /// Dies while it submits its n-th disk operation from now, or after a while.
-  void lose_at_operation(Machine& machine, Loss loss);
-  Loss draw_loss();
-  void lose_primary();
-  void lose_primary_alone();
-  void lose_secondary();
-  void lose_both();
-  void disturb_network();
-  void hand_over();
-  void restart_primary();
-  void restart_secondary();
-  void take_up(Machine& machine, Role role);
-  void promote(Machine& machine);
+  // The course of things.
+  void begin();
+  void happen(Trouble trouble);
   void pass_time();
   void note_agreement();
   bool other_holds_everything();
+  bool nothing_on_its_way();
+  Machine& secondary() { return world_.other(*primary_); }
+
+  // Losses, and what the operator does about them.
+  enum class Loss { kill, power };
+  Loss draw_loss();
+  void lose(Machine& machine, Loss loss);
+  /// Dies while it submits its n-th disk operation from now, or after a while.
+  void lose_at_operation(Machine& machine);
+  void lose_primary();
+  void lose_secondary();
+  void lose_both();
+  void revive_other();
+  void restart_primary();
+  void restart_secondary();
+  void replace_primary();
+  void look_at_disks();
+  bool must_be_replaced(Machine& machine);
+  void take_up(Machine& machine, Role role);
+  void promote(Machine& machine);
+  void hand_over();
+  void early_hand_over();
+  void bounce(Machine& machine);
+  void reload();
+
+  // What goes wrong outside the processes.
+  void cut_network();
+  void forget_connections();
+  void slow_network();
+  void slow_disk();
+  void stick_disk();
+  void fail_some_operations();
+  void break_disk();
+  void fill_disk();
+  void damage_metadata();
+  void lose_disk();
+  void replace_disk(Machine& machine);
+  void repair(Machine& machine);
+  void repair_everything();
+  Machine& any_machine() { return random_.chance(50) ? world_.a() : world_.b(); }
+  void later(port::Duration least, port::Duration most, VirtualClock::Action action);
+
+  // An operator who does not follow the procedure.
+  void split_brain();
+  void part(Machine& former, Machine& other);
+  void come_back(Machine& former);
+  enum class Wrote { one, both };
+  void rejoin(Machine& winner, Machine& loser, Wrote wrote);
+  void give_up_half(Machine& loser);
+  void settle_split(Machine& winner);
+  std::optional<std::string> platter_problem(Machine& machine, History& history);
+
+  // Judging.
+  /// What counts where no power is ever lost is what was written, flushed or not.
+  Layer layer() const { return swarm_.power_losses ? Layer::durable : Layer::newest; }
   void end();
+  void reconcile();
   void read_everything();
   void check();
   void blame(std::string what);
-  Machine& secondary() { return world_.other(*primary_); }
 
   SeededRandom random_;
+  Swarm swarm_;
   World world_;
-  History history_;
-  Workload workload_;
+  std::unique_ptr<Timeline> line_;
+  std::unique_ptr<Timeline> other_line_;  // in a split brain, of the node that was promoted
   MarkGuard guard_;
+  FactGuard facts_;
   Machine* primary_;
+  Machine* diskless_ = nullptr;         // has given up its disk, until it is in sync again
+  bool lagging_ = false;                // the primary has not all that was acknowledged
   bool power_lost_ = false;             // the primary's drive lost what was not flushed
   bool other_held_everything_ = false;  // when the primary was lost
+  bool may_fall_back_ = false;          // async was in force since the nodes last agreed
+  bool split_ = false;                  // both nodes were made primary, and nobody decided yet
+  bool abandoned_ = false;              // nothing more can be said of this life
   History::Moment agreed_;              // acknowledged when both nodes last held everything
-  std::uint64_t events_ = 0;
   std::uint64_t losses_ = 0;
+  std::vector<std::string> happened_;
   std::vector<std::string> wrong_;
 };
 

@@ -54,9 +54,17 @@ void Machine::create(const std::string& resource, const VolumeShape& shape) {
   HAST_ASSERT(metadata.has_value());
 
   Volume& mine = volumes_[resource];
-  HAST_ASSERT(!mine.drive || !mine.drive->opened);
-  mine.drive = std::make_unique<Drive>(
-      Drive{DiskMedia(shape.component_bytes, shape.sector_bytes), world_.options().disk});
+  DiskMedia media(shape.component_bytes, shape.sector_bytes);
+  if (!mine.drive) {
+    mine.drive = std::make_unique<Drive>(Drive{std::move(media), world_.options().disk});
+  } else {  // the process knows the drive, which stays where it is
+    HAST_ASSERT(!mine.drive->opened);
+    mine.drive->media = std::move(media);
+  }
+  const Result<ondisk::Layout> layout =
+      ondisk::layout_of(*metadata, shape.component_bytes, shape.sector_bytes);
+  HAST_ASSERT(layout.has_value());
+  mine.layout = *layout;
   store_metadata(mine.drive->media, *metadata);
 }
 
@@ -203,36 +211,30 @@ Machine::Answer Machine::read(std::uint64_t offset, std::uint64_t length) {
 
 // Looking inside ----------------------------------------------------------------------------------
 
-Result<ondisk::Metadata> Machine::metadata(const std::string& resource) {
-  const DiskMedia& media = drive(resource).media;
-  const Result<ondisk::Metadata> first = ondisk::decode(media.durable(0, ondisk::kMetadataBytes));
-  if (!first) return first;
-  const Result<ondisk::Layout> layout =
-      ondisk::layout_of(*first, media.size_bytes(), media.sector_bytes());
-  if (!layout || !layout->second_copy) return first;
-  return ondisk::choose(
-      first, ondisk::decode(media.durable(*layout->second_copy, ondisk::kMetadataBytes)));
+Result<ondisk::Metadata> Machine::metadata_copy(unsigned copy, const std::string& resource) {
+  const ondisk::Layout& where = layout(resource);
+  if (copy == 1 && !where.second_copy) return Errc::component_unformatted;
+  const std::uint64_t offset = copy == 0 ? 0 : *where.second_copy;
+  return ondisk::decode(drive(resource).media.durable(offset, ondisk::kMetadataBytes));
 }
 
-ondisk::Layout Machine::layout(const std::string& resource) {
-  const DiskMedia& media = drive(resource).media;
-  const Result<ondisk::Metadata> found = metadata(resource);
-  HAST_ASSERT(found.has_value());
-  Result<ondisk::Layout> layout =
-      ondisk::layout_of(*found, media.size_bytes(), media.sector_bytes());
-  HAST_ASSERT(layout.has_value());
-  return *layout;
+Result<ondisk::Metadata> Machine::metadata(const std::string& resource) {
+  return ondisk::choose(metadata_copy(0, resource), metadata_copy(1, resource));
+}
+
+const ondisk::Layout& Machine::layout(const std::string& resource) {
+  return volume(resource).layout;
 }
 
 Bitmap Machine::map(const std::string& resource) {
-  const ondisk::Layout found = layout(resource);
+  const ondisk::Layout& found = layout(resource);
   Bitmap bits(found.extents);
   bits.import_bytes(drive(resource).media.durable(ondisk::kMapOffset, found.map_bytes));
   return bits;
 }
 
 ConstByteSpan Machine::data(const std::string& resource) {
-  const ondisk::Layout found = layout(resource);
+  const ondisk::Layout& found = layout(resource);
   return drive(resource).media.newest(found.data_offset, found.data_bytes);
 }
 

@@ -35,7 +35,7 @@ class Machine {
   const std::string& host() const { return host_; }
 
   // Before boot.
-  /// `hastctl create`: forgets what was there.
+  /// `hastctl create`: forgets what was there. Also between roles.
   void create(const std::string& resource, const VolumeShape& shape);
   engine::ResourceSettings& settings(const std::string& resource = "shared");
   // A past that never happened: durable, as if it had always been there.
@@ -80,11 +80,14 @@ class Machine {
   Result<ondisk::Metadata> metadata(const std::string& resource = "shared");
   Bitmap map(const std::string& resource = "shared");
   ConstByteSpan data(const std::string& resource = "shared");
-  ondisk::Layout layout(const std::string& resource = "shared");
+  const ondisk::Layout& layout(const std::string& resource = "shared");
+  /// One copy of the metadata, 0 or 1, as a fresh process would find it.
+  Result<ondisk::Metadata> metadata_copy(unsigned copy, const std::string& resource = "shared");
 
  private:
   struct Volume {
     std::unique_ptr<Drive> drive;
+    ondisk::Layout layout;
     engine::ResourceSettings settings;
   };
   Volume& volume(const std::string& resource);

@@ -34,6 +34,18 @@ void Network::reset(const std::string& one, const std::string& other) {
   }
 }
 
+void Network::forget(const std::string& one, const std::string& other) {
+  trace_.note("net forget", one);
+  for (const std::shared_ptr<Connection>& connection : connections_) {
+    if (connection->between(one, other)) connection->fall_silent();
+  }
+}
+
+void Network::set_delay(port::Duration least, port::Duration most) {
+  options_.min_delay = least;
+  options_.max_delay = most;
+}
+
 void Network::refuse(const std::string& host) { refusing_.insert(host); }
 
 void Network::power_off(const std::string& host) {

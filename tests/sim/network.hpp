@@ -46,6 +46,11 @@ class Network {
   void cut_both(const std::string& one, const std::string& other);
   void heal();
   void reset(const std::string& one, const std::string& other);
+  /// Half-open: a box in between forgets its connections. They carry nothing any more, and nobody
+  /// is told; new ones work.
+  void forget(const std::string& one, const std::string& other);
+  /// Longer ways from now on.
+  void set_delay(port::Duration least, port::Duration most);
   void refuse(const std::string& host);  // no new connections, until heal()
   /// All connections of a host vanish without a word; nothing reaches it until power_on().
   void power_off(const std::string& host);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "hast/base/units.hpp"
+
 namespace hast::sim {
 
 namespace {
@@ -13,7 +15,8 @@ Workload::Workload(World& world, History& history, SeededRandom random, Workload
       history_(history),
       random_(random),
       options_(options),
-      pauses_(options.clients) {}
+      pauses_(options.clients),
+      asked_at_(options.clients) {}
 
 Workload::~Workload() {
   HAST_ASSERT(idle());
@@ -57,23 +60,34 @@ void Workload::issue(unsigned client) {
 History::Range Workload::draw_range() {
   constexpr std::uint64_t kBlockSectors = port::kBlockBytes / History::kSectorBytes;
   History::Range range;
-  range.first = random_.below(history_.sectors());
+  const bool hot = random_.chance(options_.hot_percent);
+  range.first = random_.below(hot ? divide_up(history_.sectors(), 8) : history_.sectors());
   range.count = random_.between(1, options_.max_sectors);
   const std::uint64_t block_end = (range.first / kBlockSectors + 1) * kBlockSectors;
   range.count = std::min({range.count, block_end - range.first, history_.sectors() - range.first});
   return range;
 }
 
-void Workload::ask(ClientRequest request) {
+void Workload::ask(unsigned client, ClientRequest request) {
   ++in_flight_;
+  asked_at_[client] = world_.clock().now();
   machine_->frontend()->request(std::move(request));
 }
 
 void Workload::finished(unsigned client, int error) {
   --in_flight_;
+  asked_at_[client].reset();
   if (error != kUnknown) ++answered_;
   if (error > 0) ++failed_;
   pause(client);
+}
+
+port::Duration Workload::longest_wait() const {
+  port::Duration longest{};
+  for (const std::optional<port::TimePoint>& asked : asked_at_) {
+    if (asked) longest = std::max(longest, world_.clock().now() - *asked);
+  }
+  return longest;
 }
 
 void Workload::write(unsigned client, IoKind kind) {
@@ -90,14 +104,16 @@ void Workload::write(unsigned client, IoKind kind) {
   } else {
     history_.begin_zeroes(range);
   }
-  const bool forced = asked.fua;
-  asked.done = [this, client, range, forced](int error, ConstByteSpan) {
-    using Outcome = History::Outcome;
-    const Outcome success = forced ? Outcome::acknowledged_durable : Outcome::acknowledged;
-    history_.end_write(range, error == 0 ? success : Outcome::open);
+  using Outcome = History::Outcome;
+  Outcome success = asked.fua ? Outcome::acknowledged_durable : Outcome::acknowledged;
+  if (kind == IoKind::discard && discards_are_advice_) success = Outcome::open;
+  asked.done = [this, client, range, success](int error, ConstByteSpan) {
+    const Outcome failure = error == kUnknown ? Outcome::open : Outcome::failed;
+    history_.end_write(range, error == 0 ? success : failure);
+    if (error == 0) ++written_;
     finished(client, error);
   };
-  ask(std::move(asked));
+  ask(client, std::move(asked));
 }
 
 void Workload::read(unsigned client) {
@@ -114,7 +130,7 @@ void Workload::read(unsigned client) {
     }
     finished(client, error);
   };
-  ask(std::move(asked));
+  ask(client, std::move(asked));
 }
 
 void Workload::flush(unsigned client) {
@@ -124,7 +140,7 @@ void Workload::flush(unsigned client) {
     if (error == 0) history_.flushed(sent);
     finished(client, error);
   };
-  ask(std::move(asked));
+  ask(client, std::move(asked));
 }
 
 }  // namespace hast::sim

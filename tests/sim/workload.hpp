@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,17 @@ struct WorkloadOptions {
   unsigned flushes = 4;
   unsigned discards = 4;
   unsigned zeroes = 4;
-  unsigned forced = 5;  // of the writes
+  unsigned forced = 5;       // of the writes
+  unsigned hot_percent = 0;  // of the requests go to the first eighth of the volume
 };
 
 class Workload {
  public:
   Workload(World& world, History& history, SeededRandom random, WorkloadOptions options);
   ~Workload();
+
+  /// TRIM is advice: where a drive cannot, an acknowledged one may have done nothing.
+  void discards_are_advice() { discards_are_advice_ = true; }
 
   /// Requests go there from now on, whenever it serves.
   void attach(Machine& machine) { machine_ = &machine; }
@@ -38,7 +43,10 @@ class Workload {
   bool idle() const { return in_flight_ == 0; }
 
   std::uint64_t answered() const { return answered_; }
-  std::uint64_t failed() const { return failed_; }  // with an error
+  std::uint64_t failed() const { return failed_; }    // with an error
+  std::uint64_t written() const { return written_; }  // acknowledged changes
+  /// How long the oldest request has been waiting for its answer.
+  port::Duration longest_wait() const;
   const std::vector<std::string>& wrong() const { return wrong_; }
 
  private:
@@ -50,7 +58,7 @@ class Workload {
   void flush(unsigned client);
   void finished(unsigned client, int error);
   History::Range draw_range();
-  void ask(ClientRequest request);
+  void ask(unsigned client, ClientRequest request);
 
   World& world_;
   History& history_;
@@ -58,8 +66,11 @@ class Workload {
   WorkloadOptions options_;
   Machine* machine_ = nullptr;
   std::vector<VirtualClock::Key> pauses_;
+  std::vector<std::optional<port::TimePoint>> asked_at_;  // by client
   bool running_ = false;
+  bool discards_are_advice_ = false;
   unsigned in_flight_ = 0;
+  std::uint64_t written_ = 0;
   std::uint64_t answered_ = 0;
   std::uint64_t failed_ = 0;
   std::vector<std::string> wrong_;

@@ -52,6 +52,7 @@ class Component {
 
   const std::string& path() const { return path_; }
   ComponentKind kind() const { return kind_; }
+  int fd() const { return fd_; }
   const port::DiskGeometry& geometry() const { return geometry_; }
 
   /// Exact length: the end of a file that shrank is EIO, a range past geometry() EINVAL.

@@ -47,7 +47,6 @@ class DiskPool final : public port::Disk {
   Result<void> start_threads(unsigned count);
   void work();
   bool take(OpList& batch);
-  int execute(port::DiskOp& op);
   bool finish(OpList& batch, int error);
   void post_delivery();
   void deliver();
@@ -69,18 +68,6 @@ class DiskPool final : public port::Disk {
 
   std::unique_ptr<PostMemory> post_memory_;
   std::vector<std::thread> threads_;
-};
-
-class DiskPoolOpener final : public port::DiskOpener {
- public:
-  /// Disks complete on `owner`, so an opener belongs to one resource.
-  explicit DiskPoolOpener(DiskPool::Executor owner, DiskPoolOptions options = {})
-      : owner_(std::move(owner)), options_(options) {}
-  Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;
-
- private:
-  DiskPool::Executor owner_;
-  DiskPoolOptions options_;
 };
 
 }  // namespace hast::adapter

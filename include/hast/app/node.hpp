@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "hast/adapter/disk_pool.hpp"
+#include "hast/adapter/component_disk.hpp"
+#include "hast/adapter/departure.hpp"
 #include "hast/config/config.hpp"
 #include "hast/config/diff.hpp"
 #include "hast/control/reply.hpp"
@@ -35,7 +36,8 @@ class Node final : private engine::ResourceDirectory {
   /// Listens and opens every front-end; all resources start in role init. Errors: those of
   /// listening, config_invalid for what this platform cannot do.
   Result<void> start(config::Config config);
-  /// Every resource goes to init; returns when nothing runs any more.
+  /// Every resource goes to init; returns when nothing runs any more. Devices of the kernel go too,
+  /// unless departure() was told that this hastd comes back.
   engine::Awaitable<void> stop();
   /// Applies what can be applied to running resources (semantics §9); what cannot is logged.
   engine::Awaitable<void> reload(config::Config config);
@@ -43,12 +45,13 @@ class Node final : private engine::ResourceDirectory {
   engine::Awaitable<control::RoleReply> set_role(control::RoleRequest request);
   engine::Awaitable<control::StatusReply> status(control::StatusRequest request);
 
+  adapter::Departure& departure() { return departure_; }
   const config::Config& config() const { return config_; }
 
  private:
   struct Member {
     config::ResourceConfig config;
-    std::unique_ptr<adapter::DiskPoolOpener> disks;
+    std::unique_ptr<adapter::ComponentDiskOpener> disks;
     std::unique_ptr<engine::Resource> resource;
   };
   using MemberPtr = std::shared_ptr<Member>;
@@ -75,6 +78,7 @@ class Node final : private engine::ResourceDirectory {
   config::Config config_;
   engine::Executor executor_;
   engine::Acceptor acceptor_;
+  adapter::Departure departure_;  // the front-ends look at it
   std::map<std::string, MemberPtr, std::less<>> members_;
 };
 

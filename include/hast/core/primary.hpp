@@ -45,6 +45,8 @@ class PrimaryHost : public Outbox::Observer {
   virtual void happened(const Event& event) = 0;
   virtual void changed() = 0;         // quiet() or identity_durable() may be true now
   virtual void defer_delivery() = 0;  // call deliver() soon, not from here
+  virtual void batch_begins() {}      // RequestSink's
+  virtual void batch_ends() {}
 
  protected:
   ~PrimaryHost() = default;
@@ -76,8 +78,9 @@ struct IoStatistics {
 
 struct PrimaryStatus {
   IoStatistics io;
-  std::uint64_t dirty_bytes = 0;  // extents with writes in flight or a resync pending
-  std::uint64_t stale_bytes = 0;  // served from the peer
+  std::uint64_t dirty_bytes = 0;     // extents with writes in flight or a resync pending
+  std::uint64_t stale_bytes = 0;     // served from the peer
+  std::uint64_t unsynced_bytes = 0;  // extents with a resync pending
   bool local_lost = false;
   bool syncing = false;
   SyncSource sync_source = SyncSource::primary;
@@ -105,6 +108,8 @@ class Primary final : public port::RequestSink,
   void cancel_wait(port::SlotWaiter& waiter) override;
   void submit(port::IoRequest& request) override;
   void release(port::IoRequest& request) override;
+  void batch_begins() override { host_.batch_begins(); }
+  void batch_ends() override { host_.batch_ends(); }
   /// Hands finished requests back and wakes those who wait for a slot; see defer_delivery().
   void deliver();
 
@@ -268,6 +273,7 @@ class Primary final : public port::RequestSink,
   bool local_lost_ = false;
   bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
   bool sync_ending_ = false;   // the pass is over, its barrier is not
+  bool sync_failed_ = false;   // a block of the pass could not be copied
   bool sync_barrier_ = false;  // the running barrier began after the pass ended
   bool clients_left_ = false;
   bool stopping_ = false;

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "hast/core/buffer.hpp"
@@ -30,19 +31,32 @@ class FrameReader {
   Awaitable<Result<Frame>> next();
   /// The payload a frame announced, verified and expanded: `into` comes out exactly full.
   Awaitable<Result<void>> payload(wire::PayloadInfo info, ByteSpan into);
+
+  // The same without waiting, for whoever handles many frames in a row.
+  /// The next frame if it is buffered whole, or what is wrong with it; nothing: more() first.
+  std::optional<Result<Frame>> buffered_frame();
+  /// Reads on, at least one byte.
+  Awaitable<Result<void>> more();
+  bool has_buffered(std::size_t bytes) const { return buffered() >= bytes; }
+  /// A payload of which has_buffered(info.size_bytes).
+  Result<void> buffered_payload(const wire::PayloadInfo& info, ByteSpan into);
   /// Skips the payload of a message nobody wants.
   Awaitable<Result<void>> drain(std::uint64_t bytes);
 
  private:
-  Awaitable<Result<void>> buffer_at_least(std::size_t bytes);
+  ByteSpan free_space();
   Awaitable<Result<void>> read_exactly(ByteSpan into);
+  std::size_t take_buffered(ByteSpan into);
+  static Result<void> check(const wire::PayloadInfo& info, ByteSpan into);
   std::size_t buffered() const { return end_ - begin_; }
 
   port::Stream& stream_;
   core::AlignedBuffer buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::vector<std::byte> packed_;  // a compressed payload before it is expanded
+  std::size_t wanted_ = wire::kFrameHeaderBytes;  // of the frame that is not buffered whole
+  bool payloads_are_large_ = false;               // the last one was
+  std::vector<std::byte> packed_;                 // a compressed payload before it is expanded
 };
 
 }  // namespace hast::engine

@@ -1,6 +1,7 @@
 // Gathers frames and payloads into few sends. A batch refers to payload bytes where they are; what
 // a checksum or a compression produces lives in the batch's own arena. Used by the one coroutine
-// that writes the stream: add frames while they fit, then send().
+// that writes the stream, and by others while it has nothing to do: add frames while they fit, then
+// try_send() and, if something is left, send().
 #pragma once
 
 #include <boost/asio/buffer.hpp>
@@ -53,7 +54,10 @@ class FrameWriter {
     put_payload();
   }
 
+  /// Sends what the stream takes at once; all_sent() afterwards, or send() has to wait.
+  Result<void> try_send();
   Awaitable<Result<void>> send();
+  bool all_sent() const { return unsent_ == buffers_.size(); }
 
  private:
   wire::PayloadInfo encode_data(ConstByteSpan data);
@@ -62,6 +66,11 @@ class FrameWriter {
   ByteSpan header_space();
   void put(std::size_t header_bytes);
   void put_payload();
+  void took(std::size_t bytes);
+  std::span<const boost::asio::const_buffer> unsent() const {
+    return std::span(buffers_).subspan(unsent_);
+  }
+  void clear();
 
   port::Stream& stream_;
   wire::PayloadOptions options_;
@@ -71,6 +80,7 @@ class FrameWriter {
   core::AlignedBuffer headers_;
   core::AlignedBuffer arena_;
   std::vector<boost::asio::const_buffer> buffers_;
+  std::size_t unsent_ = 0;  // of buffers_: the first that has not left entirely
   ConstByteSpan payload_;
   std::size_t frames_ = 0;
   std::size_t header_used_ = 0;

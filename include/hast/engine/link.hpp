@@ -16,6 +16,7 @@
 #include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/settings.hpp"
 #include "hast/engine/task_group.hpp"
+#include "hast/engine/turn_end.hpp"
 #include "hast/wire/handshake.hpp"
 
 namespace hast::engine {
@@ -33,7 +34,7 @@ class LinkObserver {
 class Link {
  public:
   Link(Executor executor, const ResourceSettings& settings, Ports ports, core::Primary& primary,
-       LinkObserver& observer, Log log);
+       LinkObserver& observer, TurnEnd& turn_end, Log log);
   ~Link();
 
   void start();
@@ -42,7 +43,8 @@ class Link {
   /// Ends everything; the primary has had its link_down() when it returns.
   Awaitable<void> stop();
 
-  void outbox_filled() { outgoing_.notify(); }
+  /// The end of a turn: what the outbox holds leaves at once if the stream takes it.
+  void flush();
   void identity_changed() { identity_.notify(); }
   /// Takes effect with the next batch; a changed address with the next connection.
   void set_settings(const ResourceSettings& settings);
@@ -69,6 +71,8 @@ class Link {
   Awaitable<Result<void>> send_frame(port::Stream* stream, std::vector<std::byte> frame);
   Awaitable<void> serve();
   Awaitable<void> read_replies();
+  Result<void> check_reply(const core::RemoteOp& op, const wire::Reply& reply) const;
+  std::optional<Result<void>> take_at_once(FrameReader& reader, const wire::Reply& reply);
   Awaitable<Result<void>> take_reply(FrameReader* reader, wire::Reply reply);
   Awaitable<void> write_requests();
   void fill(FrameWriter& writer);
@@ -87,6 +91,7 @@ class Link {
   Ports ports_;
   core::Primary& primary_;
   LinkObserver& observer_;
+  TurnEnd& turn_end_;
   Log log_;
   TaskGroup tasks_;    // run() and watch()
   TaskGroup traffic_;  // reader and writer of the present connection
@@ -94,6 +99,7 @@ class Link {
   std::unique_ptr<port::Timer> back_off_timer_;
   std::unique_ptr<port::Timer> watch_timer_;
   Connection connection_;
+  FrameWriter* writer_ = nullptr;  // write_requests()' own; usable while that waits
   port::Wakeup outgoing_;
   port::Wakeup identity_;
 

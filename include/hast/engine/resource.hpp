@@ -14,6 +14,7 @@
 #include "hast/engine/link.hpp"
 #include "hast/engine/session.hpp"
 #include "hast/engine/turn.hpp"
+#include "hast/engine/turn_end.hpp"
 #include "hast/port/frontend.hpp"
 
 namespace hast::engine {
@@ -88,6 +89,7 @@ class Resource final : private core::PrimaryHost,
   void run_hook(std::vector<std::string> words);
   std::string prefix(Role role) const;
   std::string frontend_reason() const;
+  void end_turn();
 
   // core::PrimaryHost, core::SecondaryHost
   void outbox_filled() override;
@@ -95,6 +97,8 @@ class Resource final : private core::PrimaryHost,
   void happened(const core::Event& event) override;
   void changed() override;
   void defer_delivery() override;
+  void batch_begins() override { turn_end_.open(); }
+  void batch_ends() override { turn_end_.close(); }
   void replies_ready() override;
   void request_freed() override;
   // LinkObserver, SessionObserver
@@ -115,6 +119,7 @@ class Resource final : private core::PrimaryHost,
 
   EventLimiter limiter_;
 
+  TurnEnd turn_end_;
   std::unique_ptr<port::Disk> disk_;
   std::unique_ptr<core::Primary> primary_;
   std::unique_ptr<core::Secondary> secondary_;

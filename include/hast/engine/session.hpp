@@ -16,6 +16,7 @@
 #include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/settings.hpp"
 #include "hast/engine/task_group.hpp"
+#include "hast/engine/turn_end.hpp"
 #include "hast/wire/handshake.hpp"
 #include "hast/wire/request.hpp"
 
@@ -40,7 +41,7 @@ struct Arrival {
 class Session {
  public:
   Session(Executor executor, const ResourceSettings& settings, Ports ports,
-          core::Secondary& secondary, SessionObserver& observer, Log log);
+          core::Secondary& secondary, SessionObserver& observer, TurnEnd& turn_end, Log log);
   ~Session();
 
   void start();
@@ -52,7 +53,8 @@ class Session {
   std::optional<wire::Refusal> adopt_second(Arrival& arrival, wire::SecondHello hello);
 
   void set_settings(const ResourceSettings& settings) { settings_ = settings; }
-  void replies_ready() { outgoing_.notify(); }
+  /// The end of a turn: replies leave at once if the stream takes them.
+  void flush();
   void request_freed() { freed_.notify(); }
   void identity_changed() { identity_.notify(); }
 
@@ -71,12 +73,15 @@ class Session {
   Awaitable<Result<void>> send_answer(wire::SecondReply reply, std::vector<std::byte> map);
   Awaitable<void> serve();
   Awaitable<void> read_requests();
+  void take_up(core::PeerRequest& request, const wire::Request& message) const;
+  std::optional<Result<void>> take_at_once(FrameReader& reader, const wire::Request& message);
   Awaitable<Result<void>> take_request(FrameReader* reader, wire::Request message);
   Awaitable<Result<void>> take_write(FrameReader* reader, wire::Request message,
                                      core::PeerRequest* request);
   Awaitable<core::PeerRequest*> free_request();
   Awaitable<void> write_replies();
-  void fill(FrameWriter& writer, std::vector<core::PeerReply*>& batch);
+  void fill(FrameWriter& writer);
+  void batch_left();
   Awaitable<void> watch();
   void close();
   void fail(Error error);
@@ -90,11 +95,14 @@ class Session {
   Ports ports_;
   core::Secondary& secondary_;
   SessionObserver& observer_;
+  TurnEnd& turn_end_;
   Log log_;
   TaskGroup tasks_;    // run() and watch()
   TaskGroup traffic_;  // reader and writer of the present session
   std::unique_ptr<port::Timer> watch_timer_;
   port::Wakeup arrival_;
+  FrameWriter* writer_ = nullptr;        // write_replies()' own; usable while that waits
+  std::vector<core::PeerReply*> batch_;  // what it holds
   port::Wakeup outgoing_;
   port::Wakeup freed_;
   port::Wakeup identity_;

@@ -64,6 +64,10 @@ class RequestSink {
   /// Out-of-range, misaligned or oversized requests complete with EINVAL, they are no assertion.
   virtual void submit(IoRequest& request) = 0;
   virtual void release(IoRequest& request) = 0;
+  /// What is submitted between these two goes out together, at the latter, and may complete in it.
+  /// Without them it goes out when the loop has run what is ready.
+  virtual void batch_begins() {}
+  virtual void batch_ends() {}
 };
 
 /// A way for clients to reach one resource, for as long as the resource is configured.

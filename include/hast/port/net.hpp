@@ -29,8 +29,18 @@ class Stream {
   virtual ~Stream() = default;
   /// At least one byte; connection_closed at the end of the stream.
   virtual Awaitable<Result<std::size_t>> read_some(ByteSpan into) = 0;
+  /// The same, and what arrived beyond `into` may go to `surplus`.
+  virtual Awaitable<Result<std::size_t>> read_into(ByteSpan into, ByteSpan surplus) {
+    (void)surplus;
+    return read_some(into);
+  }
   /// Gathers; may send less than everything.
   virtual Awaitable<Result<std::size_t>> write_some(std::span<const asio::const_buffer> from) = 0;
+  /// What can be sent without waiting; 0 when nothing can: then write_some().
+  virtual Result<std::size_t> try_write(std::span<const asio::const_buffer> from) {
+    (void)from;
+    return std::size_t{0};
+  }
   /// Ends both directions at once; waits in progress return Errc::cancelled.
   virtual void close() = 0;
   virtual std::string local() const = 0;  // "tcp://1.2.3.4:8457"

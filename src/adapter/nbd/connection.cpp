@@ -178,7 +178,9 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
       buffers[i] = asio::mutable_buffer(space[i].iov_base, space[i].iov_len);
     const auto [error, bytes] = co_await socket_.async_read_some(buffers, deferred_tuple);
     if (error) break;
+    sink_->batch_begins();
     transmission_->received(bytes);
+    sink_->batch_ends();
   }
 
   transmission_->finish();

@@ -15,6 +15,7 @@
 #include <random>
 #include <vector>
 
+#include "hast/adapter/component_disk.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
 
@@ -94,9 +95,11 @@ struct TestOp {
 struct World {
   World() { disk = open(io.get_executor()); }
   std::unique_ptr<port::Disk> open(DiskPool::Executor executor) {
-    auto opened = DiskPoolOpener(std::move(executor)).open(path);
-    if (!opened) FAIL(opened.error().message());
-    return std::move(*opened);
+    auto component = Component::open(path);
+    if (!component) FAIL(component.error().message());
+    auto started = DiskPool::start(std::move(*component), std::move(executor), 4);
+    if (!started) FAIL(started.error().message());
+    return std::move(*started);
   }
   // Runs the loop until the operation completed, and ends every turn with a kick.
   void finish(TestOp& awaited) {
@@ -125,7 +128,7 @@ struct World {
 TEST_CASE("A disk that cannot be opened says why") {
   const TempDir dir;
   asio::io_context io;
-  DiskPoolOpener opener(io.get_executor());
+  ComponentDiskOpener opener(io.get_executor());
   const auto opened = opener.open(dir.file("missing"));
   REQUIRE(!opened);
   CHECK(opened.error().code == Errc::component_not_found);

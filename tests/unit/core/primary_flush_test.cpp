@@ -329,6 +329,20 @@ TEST_CASE("INV-2: where one node cannot discard the nodes differ, stay marked an
   }
 }
 
+TEST_CASE(
+    "INV-3: a flush after a discard that one node could not do is no change, and counts none") {
+  PrimaryRig rig;
+  rig.start_connected();
+  rig.peer().fail({.kind = IoKind::discard, .times = DiskFault::kForever, .error = EOPNOTSUPP});
+  rig.client().discard(0, 4096);
+  rig.settle();
+  REQUIRE(rig.primary().status().unsynced_bytes > 0);
+  const auto flush = rig.client().flush();
+  rig.settle();
+  CHECK(rig.client().ok(flush));
+  CHECK(rig.metadata().localcnt == 0);  // or a hand-over now would end in a split-brain
+}
+
 TEST_CASE("a discard refused with any other error is an error like a write's") {
   PrimaryRig rig;
   rig.start();

@@ -554,6 +554,44 @@ TEST_CASE("a write under way alone when the link comes up is copied by the first
   CHECK(rig.metadata().localcnt == 0);
 }
 
+TEST_CASE("INV-3: a write that still waits for its count when it has been copied counts no more") {
+  PrimaryRig rig;
+  rig.start();
+  const auto id = rig.client().write(0, 512, 0x70);
+  REQUIRE(rig.complete_map());
+  while (rig.held_data() == 0) rig.disk().complete();
+  REQUIRE(rig.connect());
+  const auto is_metadata = [](const port::DiskOp& op) {
+    return op.kind == IoKind::write && op.offset_bytes == 0;
+  };
+  // The count begins when the write has ended here; everything else goes on meanwhile.
+  while (rig.disk().complete_first([&](const port::DiskOp& op) { return !is_metadata(op); }) ||
+         rig.peer().run() > 0) {
+  }
+  REQUIRE(rig.disk().held() == 1);
+  CHECK_FALSE(rig.client().done(id));
+  CHECK(rig.images_equal());
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(rig.events().count(Event::Kind::sync_done) == 1);
+  CHECK(rig.metadata().localcnt == 0);
+}
+
+TEST_CASE("a pass that finds more to copy at its end is followed by another, not by a complaint") {
+  RigOptions options;
+  options.primary.resync_window = 1;
+  PrimaryRig rig(options);
+  write_alone(rig, 2);
+  REQUIRE(rig.connect());
+  rig.peer().fail({.kind = IoKind::discard, .times = DiskFault::kForever, .error = EOPNOTSUPP});
+  const auto id = rig.client().discard(0, 4096);
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(rig.images_equal());
+  CHECK(rig.primary().status().unsynced_bytes == 0);
+  CHECK(rig.events().count(Event::Kind::sync_incomplete) == 0);
+}
+
 // The peer is ahead -------------------------------------------------------------------------------
 
 TEST_CASE(

@@ -1,0 +1,216 @@
+#include "hast/adapter/ggate/frontend.hpp"
+
+#include <boost/asio/post.hpp>
+#include <cerrno>
+
+namespace hast::adapter::ggate {
+
+namespace asio = boost::asio;
+
+GgateFrontend::GgateFrontend(asio::any_io_executor executor, std::unique_ptr<GateDevice> device,
+                             GgateOptions options)
+    : executor_(std::move(executor)),
+      device_(std::move(device)),
+      options_(std::move(options)),
+      nudge_timer_(executor_) {}
+
+GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && withdrawn_.empty()); }
+
+Result<void> GgateFrontend::start() {
+  fresh_ = true;
+  return {};
+}
+
+// Into service ------------------------------------------------------------------------------------
+
+Result<void> GgateFrontend::serve(port::RequestSink& sink) {
+  HAST_ASSERT(!pump_);
+  fresh_ = false;
+  if (Result<void> made = make_device(sink.volume()); !made) return made;
+  sink_ = &sink;
+  reported_error_ = 0;
+  pump_.emplace(sink, static_cast<Pump::Owner&>(*this));
+  intake_.emplace(executor_, *device_, options_.limits, static_cast<Intake::Owner&>(*this));
+  Result<void> started = intake_->start();
+  if (!started) {
+    pump_.reset();
+    intake_.reset();
+    remove_device();
+  }
+  return started;
+}
+
+Result<void> GgateFrontend::make_device(const port::VolumeInfo& volume) {
+  const int error = device_->create(volume);
+  if (error == EEXIST) return take_over(volume);
+  if (error != 0) return failure(error, "cannot be created");
+  return {};
+}
+
+/// It is ours if it fits: the component is locked, so no other hastd serves this resource. Its
+/// requests come again, also those that were half done: writing them twice is no harm.
+Result<void> GgateFrontend::take_over(const port::VolumeInfo& volume) {
+  const Result<port::VolumeInfo> found = device_->existing();
+  if (!found && found.error().os_error != ENOENT) return found.error();
+  if (found &&
+      (found->sector_bytes != volume.sector_bytes || found->size_bytes > volume.size_bytes))
+    return misfit(*found, volume);
+  if (const int error = device_->adopt()) return failure(error, "cannot be taken over");
+  // Without a node nobody knows its size: it was left before anyone could have opened it.
+  if (!found || found->size_bytes != volume.size_bytes) {
+    if (const int error = device_->resize(volume.size_bytes))
+      return failure(error, "cannot be resized to the volume");
+  }
+  options_.log.info("Took over {}, which was waiting for a hastd.", location());
+  return {};
+}
+
+Error GgateFrontend::misfit(const port::VolumeInfo& found, const port::VolumeInfo& volume) const {
+  return {Errc::unsupported, 0,
+          fmt::format("{} exists with {} bytes in sectors of {}, the volume has {} in sectors of "
+                      "{}; once nobody uses it, remove it (geom gate list tells its unit, "
+                      "ggatel destroy -f -u UNIT) and set the role again",
+                      location(), found.size_bytes, found.sector_bytes, volume.size_bytes,
+                      volume.sector_bytes)};
+}
+
+Error GgateFrontend::failure(int error, const char* what) const {
+  return {Errc::io_failed, error, location() + " " + what};
+}
+
+// At work -----------------------------------------------------------------------------------------
+
+void GgateFrontend::concluded(Exchange& exchange) {
+  answer(exchange);
+  intake_->recycle(exchange);
+  check_withdrawn();
+}
+
+void GgateFrontend::answer(Exchange& exchange) {
+  if (withdrawing_) {
+    if (!device_stays_) return;  // the kernel has failed it
+    // Not done, or not done well: the next hastd gets it again.
+    if (exchange.abandoned || exchange.error != 0) return;
+  }
+  // EAGAIN would hand the request out again at once, and for ever.
+  const int error = exchange.error == EAGAIN ? EIO : exchange.error;
+  const int failed = device_->finish(exchange.request.sequence, error, exchange.data());
+  if (failed != 0 && failed != ENOENT && failed != ENXIO) intake_failed(failed, 0);
+}
+
+void GgateFrontend::progress_due() {
+  if (std::exchange(progress_posted_, true)) return;
+  asio::post(executor_, [this] {
+    progress_posted_ = false;
+    if (pump_) pump_->progress();
+  });
+}
+
+void GgateFrontend::intake_failed(int error, std::uint64_t length_bytes) {
+  if (withdrawing_ || std::exchange(reported_error_, error) == error) return;
+  if (error == ENXIO)
+    return options_.log.error(
+        "{} was removed by somebody else: its clients get errors. To bring it back, set the role "
+        "to init and to primary again.",
+        location());
+  if (error == ENOMEM)
+    return options_.log.error(
+        "{}: a request of {} bytes waits for memory and holds up those after it; hast takes at "
+        "most {} at once. Trying again.",
+        location(), length_bytes, kMaxRequestBytes);
+  options_.log.error("{}: the kernel refuses to hand over requests: {}. Trying again.", location(),
+                     errno_text(error));
+}
+
+Result<void> GgateFrontend::volume_resized() {
+  if (!pump_ || withdrawing_) return Error{Errc::wrong_role, 0, location() + " is not served"};
+  const port::VolumeInfo volume = sink_->volume();
+  pump_->set_volume(volume);
+  if (const int error = device_->resize(volume.size_bytes))
+    return failure(error, "cannot be resized");
+  return {};
+}
+
+// Out of service ----------------------------------------------------------------------------------
+
+void GgateFrontend::withdraw(std::string reason, std::function<void()> done) {
+  options_.log.debug("{} is withdrawn: {}.", location(), reason);
+  withdrawn_.push_back(std::move(done));
+  if (pump_) {
+    begin_withdrawal();
+  } else if (!std::exchange(fresh_, false) && !comes_back()) {
+    // A role that does not serve: what a former hastd left must not be written here later on.
+    remove_device();
+  }
+  check_withdrawn();
+}
+
+void GgateFrontend::begin_withdrawal() {
+  if (std::exchange(withdrawing_, true)) return;
+  device_stays_ = comes_back();
+  intake_->end();
+  if (!device_stays_) remove_device();
+  pump_->stop();
+  nudge();
+}
+
+void GgateFrontend::remove_device() {
+  const int error = device_->destroy();
+  if (error == 0) return options_.log.debug("{} was removed.", location());
+  if (error == ENXIO) return;
+  options_.log.error(
+      "{} cannot be removed: {}. Its clients wait until it is: geom gate list tells its unit, "
+      "ggatel destroy -f -u UNIT removes it.",
+      location(), errno_text(error));
+}
+
+void GgateFrontend::nudge() {
+  if (intake_->has_ended()) return;
+  intake_->nudge();
+  nudging_ = true;
+  nudge_timer_.expires_after(options_.nudge_interval);
+  nudge_timer_.async_wait([this](const boost::system::error_code&) {
+    nudging_ = false;
+    if (withdrawing_ && intake_) nudge();
+    check_withdrawn();
+  });
+}
+
+void GgateFrontend::intake_ended() {
+  nudge_timer_.cancel();
+  check_withdrawn();
+}
+
+/// Posted: whoever called us is not called back from inside, and nothing is destroyed under it.
+void GgateFrontend::check_withdrawn() {
+  if (withdrawn_.empty() || finish_posted_ || nudging_) return;
+  if (pump_ && !(intake_->has_ended() && pump_->is_idle())) return;
+  finish_posted_ = true;
+  asio::post(executor_, [this] { finish_withdrawal(); });
+}
+
+void GgateFrontend::finish_withdrawal() {
+  finish_posted_ = false;
+  if (pump_ && device_stays_) {
+    if (const int error = device_->adopt())
+      options_.log.error("{} cannot be left for the next hastd: {}.", location(),
+                         errno_text(error));
+    else
+      options_.log.info("{} stays; its requests wait for the next hastd.", location());
+  }
+  pump_.reset();
+  intake_.reset();
+  sink_ = nullptr;
+  withdrawing_ = device_stays_ = false;
+  // The last of them may be followed by the end of this object.
+  for (Done& done : std::exchange(withdrawn_, {})) asio::post(executor_, std::move(done));
+}
+
+/// What a former hastd left and no role claimed goes with this one, unless that comes back too.
+void GgateFrontend::stop(std::function<void()> done) {
+  HAST_ASSERT(!pump_);
+  if (!comes_back()) remove_device();
+  asio::post(executor_, std::move(done));
+}
+
+}  // namespace hast::adapter::ggate

@@ -1,0 +1,147 @@
+// GEOM gate through /dev/ggctl. One descriptor serves all threads; START ignores O_NONBLOCK and the
+// descriptor cannot be polled, hence the threads of the intake.
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/disk.h>
+#include <sys/ioctl.h>
+#include <sys/linker.h>
+#include <sys/param.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <mutex>
+#include <span>
+
+#include "../confine.hpp"
+#include "ggate_kernel.h"
+#include "hast/adapter/ggate/gate_device.hpp"
+
+namespace hast::adapter::ggate {
+
+namespace {
+
+constexpr const char* kControlPath = "/dev/ggctl";
+constexpr const char* kModule = "geom_gate";
+
+/// Ends a START that sleeps; all other threads of hastd are as little disturbed by it.
+constexpr int kWakeSignal = SIGUSR1;
+
+GateCommand command_of(hast_gate_command command) {
+  switch (command) {
+    case HAST_GATE_READ:
+      return GateCommand::read;
+    case HAST_GATE_WRITE:
+      return GateCommand::write;
+    case HAST_GATE_DELETE:
+      return GateCommand::remove;
+    case HAST_GATE_FLUSH:
+      return GateCommand::flush;
+    case HAST_GATE_OTHER:
+      break;
+  }
+  return GateCommand::other;
+}
+
+/// The kernel looks names up in a table where a device that is being created has none yet, and
+/// falls over it (seen in its source): whatever finds a device by its name waits for creations.
+std::mutex names_mutex;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+class KernelGate final : public GateDevice {
+ public:
+  KernelGate(int control, std::string name) : control_(control), name_(std::move(name)) {}
+
+  const std::string& name() const override { return name_; }
+  int create(const port::VolumeInfo& volume) override {
+    const std::lock_guard lock(names_mutex);
+    return hast_gate_create(control_.fd(), name_.c_str(), volume.size_bytes, volume.sector_bytes,
+                            &unit_);
+  }
+  int adopt() override {
+    const std::lock_guard lock(names_mutex);
+    return hast_gate_cancel(control_.fd(), name_.c_str(), &unit_);
+  }
+  int resize(std::uint64_t size_bytes) override {
+    return hast_gate_resize(control_.fd(), unit_, size_bytes);
+  }
+  int destroy() override {
+    const std::lock_guard lock(names_mutex);
+    return hast_gate_destroy(control_.fd(), name_.c_str());
+  }
+
+  // Opening the node asks the device for nothing, so this does not wait for a server.
+  Result<port::VolumeInfo> existing() override {
+    const std::string path = "/dev/" + name_;
+    const Descriptor node(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    off_t size_bytes = 0;
+    u_int sector_bytes = 0;
+    if (node.fd() < 0 || ::ioctl(node.fd(), DIOCGMEDIASIZE, &size_bytes) != 0 ||
+        ::ioctl(node.fd(), DIOCGSECTORSIZE, &sector_bytes) != 0)
+      return Error{Errc::io_failed, errno, path};
+    return port::VolumeInfo{static_cast<std::uint64_t>(size_bytes), sector_bytes};
+  }
+
+  Fetched fetch(ByteSpan buffer) override {
+    hast_gate_request request{};
+    const int error = hast_gate_start(control_.fd(), unit_, buffer.data(), buffer.size(), &request);
+    return {error,
+            {request.sequence, command_of(request.command), request.offset_bytes,
+             request.length_bytes}};
+  }
+  int finish(std::uint64_t sequence, int error, ByteSpan data) override {
+    return hast_gate_done(control_.fd(), unit_, sequence, error, data.data());
+  }
+
+  void thread_begins() override {
+    sigset_t wake;
+    sigemptyset(&wake);
+    sigaddset(&wake, kWakeSignal);
+    ::pthread_sigmask(SIG_UNBLOCK, &wake, nullptr);
+  }
+  void interrupt(std::thread& thread) override {
+    ::pthread_kill(thread.native_handle(), kWakeSignal);
+  }
+
+ private:
+  const Descriptor control_;
+  const std::string name_;
+  int unit_ = -1;  // written before the threads start
+};
+
+int open_control() { return ::open(kControlPath, O_RDWR | O_CLOEXEC); }
+
+}  // namespace
+
+Result<std::unique_ptr<GateDevice>> kernel_gate(std::string name) {
+  int control = open_control();
+  if (control < 0 && errno == ENOENT && ::kldload(kModule) >= 0) control = open_control();
+  if (control < 0)
+    return Error{Errc::unsupported, errno,
+                 std::string(kControlPath) +
+                     " (kldload geom_gate makes it, geom_gate_load=\"YES\" in loader.conf keeps "
+                     "it; devfs.rules(5) lets others than root use it)"};
+  const unsigned long* commands = nullptr;
+  const std::size_t count = hast_gate_ioctls(&commands);
+  confine_to_ioctls(control, std::span(commands, count));
+
+  struct sigaction wake {};
+  wake.sa_handler = [](int) {};  // without SA_RESTART: the call ends
+  ::sigaction(kWakeSignal, &wake, nullptr);
+  return std::unique_ptr<GateDevice>(std::make_unique<KernelGate>(control, std::move(name)));
+}
+
+}  // namespace hast::adapter::ggate

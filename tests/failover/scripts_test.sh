@@ -1,0 +1,172 @@
+#!/usr/bin/env bash
+# The failover scripts as on FreeBSD, with programs that only take notes: the order of the steps, both
+# ways; a refusal that is final; a primary that is still connected; devd's and rc.d's scripts. What a
+# real FreeBSD answers is not shown here.
+#
+#   usage: scripts_test.sh
+set -euo pipefail
+ROOT=$(cd "$(dirname "$0")/../.." && pwd)
+DIR=$(mktemp -d "${TMPDIR:-/tmp}/hast-scripts.XXXXXX")
+trap 'status=$?; [ $status = 0 ] || cat "$DIR/notes" "$DIR/out" >&2; rm -rf "$DIR"' EXIT
+say() { echo "[scripts_test] $*"; }
+fail() { echo "[scripts_test] FAILED: $*" >&2; exit 1; }
+
+mkdir "$DIR/bin" "$DIR/libexec" "$DIR/etc" "$DIR/dev"
+: > "$DIR/notes"
+: > "$DIR/out"
+cp "$ROOT"/contrib/failover/hast-failover "$ROOT"/contrib/failover/*.subr "$ROOT/contrib/freebsd/hast-carp" "$DIR/libexec"
+for file in "$DIR"/libexec/* "$ROOT"/contrib/keepalived/hast-keepalived "$ROOT"/contrib/ucarp/* "$ROOT"/contrib/freebsd/rc.d/hastd \
+  "$ROOT"/contrib/freebsd/examples/*.conf "$ROOT"/contrib/failover/failover.conf; do
+  sh -n "$file" || fail "$file does not parse"
+done
+
+# fake NAME: a program that notes how it was called, and does what standard input says.
+fake() {
+  { echo '#!/bin/bash'; printf 'NOTES=%q\n' "$DIR/notes"; printf 'DIR=%q\n' "$DIR"; cat; } > "$DIR/bin/$1"
+  chmod +x "$DIR/bin/$1"
+}
+note='echo "$(basename "$0") $*" >> "$NOTES"'
+fake uname <<< 'echo FreeBSD'
+fake logger <<< ':'
+fake ping <<< 'exit 0'
+fake daemon <<< 'while [[ $1 == -* ]]; do [ "$1" = -o ] && shift; shift; done; "$@" >> "$DIR/out" 2>&1'
+fake lockf <<< 'while [[ $1 == -* ]]; do [ "$1" = -t ] && shift; shift; done; shift; "$@"'
+fake mount <<< 'if [ "$1" = -p ]; then cat "$DIR/mounts"; exit; fi; '"$note"'; echo "${*: -2:1} ${*: -1} $2 rw,noatime 2 2" >> "$DIR/mounts"'
+fake umount <<< "$note"'; sed -i "\\, ${*: -1} ,d" "$DIR/mounts"'
+fake fsck_ffs <<< "$note"'; exit "$(cat "$DIR/fsck")"'
+fake zpool <<< "$note"
+fake ifconfig <<< "$note"
+fake sysctl <<< "$note"
+fake service <<< "$note"
+fake hastctl << 'SH'
+case $1 in
+  role)
+    echo "hastctl $*" >> "$NOTES"
+    [ "$2" != primary ] || [ ! -e "$DIR/refuse" ] || { echo "[ERROR] the data are a mixture of old and new. Wait for the resync."; exit 5; }
+    echo "$2" > "$DIR/role"
+    ;;
+  status)
+    printf '{"resources":[{"name":"%s","role":"%s","provname":"x","remoteaddr":"tcp://10.0.0.2","status":"%s","inconsistent":%s,"frontend":null}]}\n' \
+      "${*: -1}" "$(cat "$DIR/role")" "$(cat "$DIR/status")" "$(cat "$DIR/inconsistent")"
+    ;;
+esac
+SH
+echo init > "$DIR/role"; echo absent > "$DIR/status"; echo false > "$DIR/inconsistent"; echo 0 > "$DIR/fsck"; : > "$DIR/mounts"
+ln -s /dev/null "$DIR/dev/shared"
+ln -s /dev/null "$DIR/dev/tank"
+
+export PATH=$DIR/bin:$PATH HAST_FAILOVER_ETC=$DIR/etc HAST_FAILOVER_RUN=$DIR/run HAST_DEVICES=$DIR/dev
+sed "s,/srv/shared,$DIR/srv," "$ROOT/contrib/freebsd/examples/failover-ufs.conf" > "$DIR/etc/shared.conf"
+sed 's/1@em0/2@em0/' "$ROOT/contrib/freebsd/examples/failover-zfs.conf" > "$DIR/etc/tank.conf"
+echo MEETING_LIMIT=0 | tee -a "$DIR/etc/tank.conf" >> "$DIR/etc/shared.conf"
+hf() { "$DIR/libexec/hast-failover" "$@" >> "$DIR/out" 2>&1; }
+is() { [ "$(cat "$DIR/run/$1/state")" = "$2" ] || fail "$1 is $(cat "$DIR/run/$1/state"), not $2"; }
+# did TEXT: the notes since the last call are exactly these lines.
+did() {
+  diff <([ $# = 0 ] || printf '%s\n' "$@") "$DIR/notes" > "$DIR/diff" || { cat "$DIR/diff" >&2; fail "other steps"; }
+  : > "$DIR/notes"
+}
+
+say "devd: BACKUP, MASTER and BACKUP again, in order"
+"$DIR/libexec/hast-carp" 1@em0 BACKUP
+is shared secondary
+did "service nfsd onestop" "hastctl role secondary shared"
+"$DIR/libexec/hast-carp" 1@em0 MASTER
+is shared primary
+did "hastctl role primary shared" "fsck_ffs -p $DIR/dev/shared" "mount -t ufs -o noatime $DIR/dev/shared $DIR/srv" \
+  "service nfsd onestart"
+hf check shared || fail "check"
+"$DIR/libexec/hast-carp" 1@em0 BACKUP
+is shared secondary
+did "service nfsd onestop" "umount $DIR/srv" "hastctl role secondary shared"
+"$DIR/libexec/hast-carp" 9@em0 MASTER
+did # nobody's address
+
+say "a pool"
+hf promote tank || fail "promote tank"
+did "hastctl role primary tank" "zpool import -f -d $DIR/dev -o cachefile=none tank" "service samba_server onestart"
+hf demote tank || fail "demote tank"
+did "service samba_server onestop" "zpool list tank" "zpool export -f tank" "hastctl role secondary tank"
+
+say "a node that has just become secondary waits for a primary to show up, once"
+hf demote shared
+sed -i 's/MEETING_LIMIT=0/MEETING_LIMIT=3/' "$DIR/etc/shared.conf"
+from=$SECONDS
+hf promote shared || fail "promote"
+[ $((SECONDS - from)) -ge 2 ] || fail "did not wait"
+hf demote shared
+echo complete > "$DIR/status"
+hf check shared
+echo absent > "$DIR/status" # the primary came, and died
+from=$SECONDS
+hf promote shared || fail "promote"
+[ $((SECONDS - from)) -le 1 ] || fail "waited for a primary that had died"
+sed -i 's/MEETING_LIMIT=3/MEETING_LIMIT=0/' "$DIR/etc/shared.conf"
+hf demote shared
+: > "$DIR/notes"
+
+say "a refusal of hastd is final, until a primary has brought the node up to date"
+touch "$DIR/refuse"
+hf promote shared && fail "promoted"
+is shared failed
+grep -q "mixture of old and new" "$DIR/run/shared/reason" || fail "no reason: $(cat "$DIR/run/shared/reason")"
+grep -q "^mount" "$DIR/notes" && fail "mounted what was refused"
+hf check shared && fail "check is content with a failed promotion"
+hf request secondary shared
+is shared secondary
+: > "$DIR/notes"
+rm "$DIR/refuse"
+hf check shared && fail "eligible again without a reason"
+hf promote shared && fail "tried again"
+did "service nfsd onestop" # undone; hastd was not even asked
+hf request secondary shared
+echo complete > "$DIR/status"
+hf check shared || fail "in step again, yet not eligible"
+[ ! -e "$DIR/run/shared/refused" ] || fail "the refusal stays"
+
+say "a primary that is still connected is waited for"
+: > "$DIR/notes"
+echo 'SESSION_LIMIT=1' >> "$DIR/etc/shared.conf"
+hf promote shared && fail "promoted beside a connected primary"
+grep -q "still connected" "$DIR/run/shared/reason" || fail "$(cat "$DIR/run/shared/reason")"
+grep -q "role primary" "$DIR/notes" && fail "hastd was asked"
+hf request secondary shared
+: > "$DIR/notes"
+say "... unless it is fenced"
+echo "FENCE=$DIR/bin/fence FENCE_AFTER=0" >> "$DIR/etc/shared.conf"
+fake fence <<< "$note"
+hf promote shared || fail "$(cat "$DIR/run/shared/reason")"
+[ "$(head -n 1 "$DIR/notes")" = "fence shared 10.0.0.2" ] || fail "$(head -n 1 "$DIR/notes")"
+hf demote shared
+: > "$DIR/notes"
+say "a damaged file system waits for a person"
+echo 8 > "$DIR/fsck"
+hf promote shared && fail "mounted"
+grep -q "^mount" "$DIR/notes" && fail "mounted what fsck refused"
+hf request secondary shared
+hf check shared && fail "eligible"
+hf reset shared
+hf check shared || fail "not eligible after a reset"
+
+say "hast-carp watch: CARP is told when this node cannot serve"
+: > "$DIR/notes"
+echo primary > "$DIR/run/shared/wanted"; echo failed > "$DIR/run/shared/state"
+"$DIR/libexec/hast-carp" watch shared >> "$DIR/out" 2>&1 &
+WATCH=$!
+for _ in {1..100}; do grep -q "demotion=240" "$DIR/notes" && break; sleep 0.05; done
+kill "$WATCH"
+wait "$WATCH" || true
+did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-240"
+
+say "rc.d: the runtime folder before a start, role init before a stop"
+cat > "$DIR/rc.subr" << 'SH'
+load_rc_config() { hastd_enable=YES; }
+warn() { echo "warn: $*"; }
+run_rc_command() { case $1 in start) $start_precmd ;; stop) $stop_precmd ;; esac; echo "$1 $command $command_args $required_modules"; }
+SH
+sed "s,/etc/rc.subr,$DIR/rc.subr,; s,/usr/local/sbin/hastctl,hastctl,; s,/var/run/hast$,$DIR/run/hast," "$ROOT/contrib/freebsd/rc.d/hastd" > "$DIR/rc"
+[ "$(sh "$DIR/rc" start)" = "start /usr/local/sbin/hastd -c /usr/local/etc/hast.yaml -P /var/run/hastd.pid geom_gate:g_gate" ] || fail "rc.d start"
+[ -d "$DIR/run/hast" ] || fail "no runtime folder"
+sh "$DIR/rc" stop > /dev/null
+did "hastctl role -c /usr/local/etc/hast.yaml init all"
+say ok

@@ -1,0 +1,221 @@
+// Nodes that die, and the operator who does what the documentation says.
+#include <fmt/core.h>
+
+#include "life.hpp"
+
+namespace hast::sim {
+
+using namespace std::chrono_literals;
+
+Life::Loss Life::draw_loss() {
+  return swarm_.power_losses && random_.chance(50) ? Loss::power : Loss::kill;
+}
+
+void Life::lose(Machine& machine, Loss loss) {
+  ++losses_;
+  look_at_disks();
+  if (&machine == primary_) {
+    other_held_everything_ = other_holds_everything();
+    power_lost_ = power_lost_ || loss == Loss::power;
+  }
+  // What only the secondary holds, and did not flush, is gone with its power.
+  if (&machine != primary_ && lagging_ && loss == Loss::power) line_->history.power_lost();
+  loss == Loss::power ? machine.power_off() : machine.kill();
+}
+
+void Life::lose_at_operation(Machine& machine) {
+  const Loss loss = draw_loss();
+  if (random_.chance(30)) return lose(machine, loss);
+  const std::uint64_t last = machine.drive().operations + random_.between(1, 120);
+  guard_.also(machine, [this, &machine, loss, last](const port::DiskOp&) {
+    if (machine.up() && machine.drive().operations >= last) lose(machine, loss);
+  });
+  world_.run_until([&machine] { return !machine.up(); }, 10s);
+  guard_.also(machine, nullptr);
+  if (machine.up()) lose(machine, loss);
+}
+
+void Life::lose_primary() {
+  if (!primary_->up()) return restart_primary();
+  lose_at_operation(*primary_);
+  if (random_.chance(30)) pass_time();
+  if (other_held_everything_ && secondary().up() && random_.chance(60)) {
+    Machine& lost = *primary_;
+    promote(secondary());
+    if (random_.chance(70)) pass_time();
+    if (random_.chance(80)) {
+      lost.boot();
+      take_up(lost, Role::secondary);
+    }
+    return;
+  }
+  restart_primary();
+}
+
+void Life::lose_secondary() {
+  if (!secondary().up()) return restart_secondary();
+  lose_at_operation(secondary());
+  pass_time();
+  if (random_.chance(50)) restart_secondary();
+}
+
+void Life::lose_both() {
+  if (primary_->up()) lose_at_operation(*primary_);
+  if (secondary().up()) lose(secondary(), draw_loss());
+  if (other_held_everything_ && random_.chance(30)) return revive_other();
+  const bool primary_first = random_.chance(50);
+  if (!primary_first) restart_secondary();
+  restart_primary();
+  if (primary_first && random_.chance(70)) restart_secondary();
+}
+
+/// Both died at once, and both held everything: what was flushed is on either (docs/invariants.md).
+void Life::revive_other() {
+  line_->history.power_lost();
+  secondary().boot();
+  promote(secondary());
+  if (random_.chance(70)) restart_secondary();
+}
+
+/// A primary may need the other node's data: where its disk failed, or all of it once the disk is
+/// given up.
+void Life::look_at_disks() {
+  if (!primary_->up()) return;  // as it was when it went down
+  lagging_ = primary_->status().io.stale_bytes > 0;
+  if (primary_->status().io.local_lost) diskless_ = primary_;
+}
+
+/// A component that was given up and could not even note it must not pass for current: the
+/// operator replaces it, as the log said.
+bool Life::must_be_replaced(Machine& machine) {
+  return &machine == diskless_ && !machine.metadata()->inconsistent;
+}
+
+void Life::restart_primary() {
+  if (must_be_replaced(*primary_)) return replace_primary();
+  if (std::exchange(power_lost_, false)) line_->history.power_lost();
+  primary_->boot();
+  take_up(*primary_, Role::primary);
+}
+
+void Life::restart_secondary() {
+  Machine& machine = secondary();
+  if (machine.up()) return;
+  machine.boot();
+  if (must_be_replaced(machine)) replace_disk(machine);
+  take_up(machine, Role::secondary);
+}
+
+/// The other node has everything, and this one nothing.
+void Life::replace_primary() {
+  Machine& lost = *primary_;
+  if (!lost.up()) lost.boot();
+  if (!secondary().up()) secondary().boot();
+  const bool fell_back = std::exchange(may_fall_back_, false);  // it answered for each of them
+  promote(secondary());
+  may_fall_back_ = fell_back;
+  replace_disk(lost);
+  take_up(lost, Role::secondary);
+}
+
+void Life::take_up(Machine& machine, Role role) {
+  std::optional<Result<Role>> changed = machine.role(role);
+  if (changed && !*changed && swarm_.has_disk_errors()) {
+    repair(machine);
+    changed = machine.role(role);
+  }
+  if (!changed) return blame(fmt::format("{} does not become {}", machine.name(), to_string(role)));
+  if (!*changed)
+    blame(fmt::format("{} refuses to be {}: {}", machine.name(), to_string(role),
+                      changed->error().message()));
+}
+
+/// By the documented procedure: it holds everything, and the former primary is gone.
+void Life::promote(Machine& machine) {
+  power_lost_ = false;
+  if (may_fall_back_) line_->history.fell_back_to(agreed_);
+  primary_ = &machine;
+  line_->workload.attach(machine);
+  take_up(machine, Role::primary);
+}
+
+/// An orderly change of places, if the operator sees that both hold everything.
+void Life::hand_over() {
+  if (!primary_->up() || !other_holds_everything()) return;
+  // The network may be gone without anybody knowing. What was acknowledged before its final reply
+  // then counts as written here alone (INV-3), rightly in async, to be safe in memsync.
+  const bool full = primary_->settings().replication == Replication::fullsync && !may_fall_back_;
+  if (!full && !nothing_on_its_way()) return;
+  note_agreement();
+  Machine& former = *primary_;
+  take_up(former, Role::secondary);
+  promote(world_.other(former));
+}
+
+/// The other one lacks something, and becomes primary all the same, with the former, which has it,
+/// as its secondary. Its clients come when it has found it (INV-6).
+void Life::early_hand_over() {
+  if (!primary_->up() || !secondary().up() || other_holds_everything()) return;
+  look_at_disks();
+  if (diskless_ != nullptr || !belong_together(world_.a(), world_.b())) return;
+  Machine& former = *primary_;
+  Machine& next = secondary();
+  take_up(former, Role::secondary);
+  // Only a node that counted changes of its own is known to be ahead (semantics §6), and only one
+  // that has everything can be the source.
+  const Result<ondisk::Metadata> facts = former.metadata();
+  if (facts->localcnt > next.metadata()->remotecnt && !facts->inconsistent) {
+    take_up(next, Role::primary);
+    if (world_.run_until([&next] { return next.status().connected; }, 1min)) {
+      primary_ = &next;
+      line_->workload.attach(next);
+      return;
+    }
+    take_up(next, Role::secondary);
+  }
+  take_up(former, Role::primary);
+}
+
+/// Role init and back, sometimes with a crash in the middle of it.
+void Life::bounce(Machine& machine) {
+  const bool is_primary = &machine == primary_;
+  if (!machine.up()) return is_primary ? restart_primary() : restart_secondary();
+  const Role role = is_primary ? Role::primary : Role::secondary;
+  if (random_.chance(25)) {
+    (void)machine.begin_role(Role::init);
+    lose_at_operation(machine);
+    return is_primary ? restart_primary() : restart_secondary();
+  }
+  look_at_disks();
+  take_up(machine, Role::init);
+  if (random_.chance(50)) pass_time();
+  if (must_be_replaced(machine)) {
+    if (is_primary) return replace_primary();
+    replace_disk(machine);
+  }
+  take_up(machine, role);
+}
+
+/// Both nodes get the same new settings, one after the other.
+void Life::reload() {
+  engine::ResourceSettings settings = primary_->settings();
+  constexpr std::array kModes{Replication::fullsync, Replication::memsync, Replication::async};
+  settings.replication = kModes[random_.below(kModes.size())];
+  settings.timeout = std::chrono::seconds(random_.between(2, 20));
+  settings.checksum = random_.chance(30) ? Checksum::crc32 : Checksum::none;
+  settings.compression = random_.chance(50) ? Compression::hole : Compression::none;
+  if (!swarm_.power_losses) settings.metaflush = random_.chance(70);
+  if (settings.replication == Replication::async) may_fall_back_ = true;
+  for (Machine* machine : {&world_.a(), &world_.b()}) {
+    engine::ResourceSettings mine = settings;
+    mine.remote = machine->settings().remote;
+    if (!machine->up()) {
+      machine->settings() = mine;
+    } else if (!machine->reload(mine)) {
+      return blame("a reload does not end");
+    }
+    if (random_.chance(30)) pass_time();
+  }
+}
+
+}  // namespace hast::sim

@@ -1,0 +1,112 @@
+// An operator who promotes a node without asking whether the other one is gone, and another one who
+// has to sort it out. Nothing may be merged (INV-7), and both halves keep what they acknowledged.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "life.hpp"
+
+namespace hast::sim {
+
+using namespace std::chrono_literals;
+
+void Life::split_brain() {
+  if (!primary_->up()) restart_primary();
+  if (!secondary().up()) restart_secondary();
+  Machine& former = *primary_;
+  Machine& other = secondary();
+  look_at_disks();
+  // Nodes that never met refuse each other for another reason.
+  if (!belong_together(former, other) || diskless_ != nullptr) return;
+  part(former, other);
+  const std::uint64_t written = line_->workload.written();  // from now on by `former` alone
+  if (random_.chance(70)) pass_time();
+  if (!former.up()) come_back(former);
+  if (random_.chance(30)) pass_time();
+  if (!world_.run_until([this] { return other_line_->workload.written() > 0; }, 2min)) {
+    abandoned_ = true;  // nothing to tell the halves apart by
+    return;
+  }
+  const Wrote wrote = line_->workload.written() > written ? Wrote::both : Wrote::one;
+  repair_everything();
+  if (random_.chance(50)) pass_time();
+  random_.chance(50) ? rejoin(former, other, wrote) : rejoin(other, former, wrote);
+}
+
+/// Both nodes are primary, the former perhaps dead for a while.
+void Life::part(Machine& former, Machine& other) {
+  if (random_.chance(60)) world_.network().cut_both(former.host(), other.host());
+  if (random_.chance(30)) lose(former, draw_loss());
+  split_ = true;
+  take_up(other, Role::primary);
+  // Only now: what the former had sent by then may have arrived.
+  other_line_ =
+      std::make_unique<Timeline>(world_, line_->history.fork(), random_.fork(), swarm_.workload);
+  if (swarm_.discards_refused) other_line_->workload.discards_are_advice();
+  other_line_->workload.attach(other);
+  other_line_->workload.start();
+  world_.run_until([&former] { return !former.status().connected; }, 1min);
+}
+
+void Life::come_back(Machine& former) {
+  if (std::exchange(power_lost_, false)) line_->history.power_lost();
+  former.boot();
+  if (random_.chance(50)) {
+    take_up(former, Role::primary);
+    pass_time();
+  }
+}
+
+/// The loser becomes secondary. What the winner tells then decides.
+void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
+  Timeline& lost = &loser == primary_ ? *line_ : *other_line_;
+  lost.workload.stop();
+  // Clients of the node that did not write alone would see the other's data come over theirs.
+  if (wrote == Wrote::one) line_->workload.stop();
+  const bool whole = loser.status().role == Role::primary && loser.status().io.stale_bytes == 0;
+  take_up(loser, Role::secondary);
+  take_up(winner, Role::primary);
+  const bool met = world_.run_until(
+      [this, &winner] { return winner.status().split_brain || world_.synced(winner); }, 2min);
+  if (!met) return blame("the halves of a split brain do not find each other (INV-13)");
+  const bool split = winner.status().split_brain;
+  if (!split && wrote == Wrote::both) return blame("a split brain was merged (INV-7)");
+  // Without one the node that wrote alone, which is the one that was promoted, was the source.
+  if (&winner != primary_ || !split) line_.swap(other_line_);
+  other_line_->workload.stop();
+  if (!world_.run_until([this] { return other_line_->workload.idle(); }, 1min))
+    return blame("a request is never answered by the half that is given up");
+  if (split && whole) {
+    // Its changes are given up only now. Until then they were all there.
+    if (auto problem = platter_problem(loser, other_line_->history))
+      blame("the loser: " + *problem);
+  }
+  if (split) give_up_half(loser);
+  settle_split(winner);
+}
+
+/// As the documentation says: the loser's changes are given up with its copy.
+void Life::give_up_half(Machine& loser) {
+  take_up(loser, Role::init);
+  replace_disk(loser);
+  take_up(loser, Role::secondary);
+}
+
+void Life::settle_split(Machine& winner) {
+  primary_ = &winner;
+  power_lost_ = false;
+  line_->workload.attach(winner);
+  line_->workload.start();
+  other_line_.reset();
+  split_ = false;
+  agreed_.assign(agreed_.size(), 0);
+  may_fall_back_ = true;
+}
+
+/// What is wrong with the bytes on a node's own disk, whoever may read them.
+std::optional<std::string> Life::platter_problem(Machine& machine, History& history) {
+  const History::Range everything{0, history.sectors()};
+  return history.read(everything, machine.data());
+}
+
+}  // namespace hast::sim
