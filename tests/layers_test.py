@@ -24,7 +24,8 @@ HASTCTL = {"control", "config", "ondisk", "adapter", "base", "port"}
 CORE_PORTS = {"disk", "frontend", "random"}
 # Library -> places that may include it (prefixes of paths relative to the source root).
 LIBRARIES = {
-    r"boost/asio": ["include/hast/port/net.hpp", "include/hast/port/clock.hpp", "include/hast/engine/",
+    r"boost/asio": ["include/hast/port/net.hpp", "include/hast/port/clock.hpp", "include/hast/port/wakeup.hpp",
+                    "include/hast/engine/",
                     "src/engine/", "include/hast/adapter/", "src/adapter/", "include/hast/app/", "src/app/"],
     r"spdlog/": ["src/base/log.cpp"],
     r"yaml-cpp/": ["src/config/"],

@@ -1,10 +1,13 @@
 #include "hast/wire/compression.hpp"
 
+// The library's own header, unlike Debian's, does not say that it is C.
+extern "C" {
 #if __has_include(<lzf.h>)
 #include <lzf.h>
 #else
 #include <liblzf/lzf.h>
 #endif
+}
 
 #include <cstring>
 #include <limits>

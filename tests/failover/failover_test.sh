@@ -4,7 +4,7 @@
 # killed (its hastd; the whole host; its link) while the client writes; the other takes over;
 # nothing that was acknowledged is missing; the old one returns as secondary and catches up.
 #
-#   usage: failover_test.sh BUILD_DIR keepalived|ucarp [hastd] [host] [link] [move]
+#   usage: failover_test.sh BUILD_DIR keepalived|ucarp|pacemaker [hastd] [host] [link] [move]
 #
 # Hosts are processes in name spaces of their own, with the files that `cmake --install` makes. All
 # of it lives in name spaces of this test, so that nothing is left however it ends. Exit status 77:
@@ -12,9 +12,10 @@
 set -euo pipefail
 
 BUILD=$(cd "${1:?usage: $0 BUILD_DIR MANAGER [SCENARIO...]}" && pwd)
-MANAGER=${2:?keepalived or ucarp}
+MANAGER=${2:?keepalived, ucarp or pacemaker}
 SCENARIOS=("${@:3}")
-[ ${#SCENARIOS[@]} -gt 0 ] || SCENARIOS=(hastd host link move)
+# Pacemaker would need a fencing agent for the pulled cable.
+[ ${#SCENARIOS[@]} -gt 0 ] || { [ "$MANAGER" = pacemaker ] && SCENARIOS=(hastd host move) || SCENARIOS=(hastd host link move); }
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PY=/usr/bin/python3
 [ -x "$PY" ] || PY=python3
@@ -29,7 +30,9 @@ if [ -z "${HAST_FAILOVER_LAB:-}" ]; then
   [ "$(uname)" = Linux ] || skip "it needs Linux's name spaces"
   [ "$(id -u)" = 0 ] || skip "only root can make hosts of name spaces"
   [ -e /dev/fuse ] && [ -e /dev/loop-control ] || skip "no FUSE or no loop devices here"
-  for tool in "$MANAGER" nbdfuse nbdcopy fusermount3 losetup mkfs.ext4 ip arping ping flock nsenter; do
+  tools=("$MANAGER")
+  [ "$MANAGER" != pacemaker ] || tools=(pacemakerd corosync cibadmin crm_attribute crm_mon ocf-tester modprobe)
+  for tool in "${tools[@]}" nbdfuse nbdcopy fusermount3 losetup mkfs.ext4 ip arping ping flock nsenter; do
     command -v "$tool" > /dev/null || skip "$tool is missing; ./dev failover installs it"
   done
   unshare -m -n -p -f sh -c 'ip link add type bridge && mount -t tmpfs x /mnt && mkdir /mnt/u /mnt/w &&
@@ -57,6 +60,11 @@ leave() {
       echo "--- host $node"
       for log in hastd manager; do echo "--- end of $node's $log.log"; tail -n 40 "$DIR/$node/$log.log"; done
       [ -d "/proc/${HOST[$node]:-none}" ] || continue
+      if [ "$MANAGER" = pacemaker ]; then
+        on "$node" crm_mon --one-shot --inactive --show-node-attributes
+        on "$node" tail -n 60 /var/log/pacemaker/pacemaker.log | grep -E 'notice: Result|warning|error'
+        continue
+      fi
       on "$node" /usr/libexec/hast/hast-failover status "$GROUP"
       echo "--- end of $node's failover log"
       on "$node" tail -n 40 "/run/hast/failover/$GROUP/log"
@@ -68,6 +76,7 @@ leave() {
   wait
   release_loops
   umount "$DIR/disks"
+  if [ -d /dev/hast ]; then until_true 3 rmdir /dev/hast; fi # unless the machine has devices there
   rm -rf --one-file-system "$DIR"
   exit "$status"
 }
@@ -112,6 +121,7 @@ make_world() {
     write_keepalived "$node"
     truncate -s 256M "$DIR/disks/$node"
   done
+  write_cluster
   prepare_filesystem
 }
 
@@ -183,6 +193,47 @@ write_keepalived() {
     "$HERE/../../contrib/keepalived/keepalived.conf" > "$DIR/$1/keepalived.conf"
 }
 
+# Pacemaker gives the roles through ocf:hast:hast and runs the rest with agents of its own.
+write_cluster() {
+  cat > "$DIR/corosync.conf" << CONF
+totem {
+  version: 2
+  cluster_name: hast
+  transport: knet
+  token: 1000
+  crypto_cipher: none
+  crypto_hash: none
+}
+nodelist {
+  node {
+    ring0_addr: $(address_of a)
+    name: a
+    nodeid: 1
+  }
+  node {
+    ring0_addr: $(address_of b)
+    name: b
+    nodeid: 2
+  }
+}
+quorum {
+  provider: corosync_votequorum
+  two_node: 1
+  wait_for_all: 0
+}
+logging {
+  to_syslog: no
+  to_stderr: yes
+}
+CONF
+  sed "s|@GROUP@|$GROUP|g; s|@HERE@|$HERE|g; s|@PY@|$PY|g; s|@PORT@|$PORT|g; s|@ADDRESS@|$SERVICE|g" \
+    "$HERE/cib.xml.in" > "$DIR/cib.xml"
+}
+start_cluster() {
+  until_true 60 on a cibadmin --query > /dev/null 2>&1 || fail "Pacemaker does not answer"
+  on a cibadmin --replace --scope configuration --xml-file "$DIR/cib.xml" || fail "cibadmin"
+}
+
 start_host() {
   local node=$1
   unshare --mount --net --pid --uts --fork --kill-child --propagation private \
@@ -208,8 +259,10 @@ on() { nsenter -t "${HOST[$1]}" -m -n -p -u -- "${@:2}"; }
 # status NODE: of the resource, as JSON; nothing while hastd does not answer.
 status() { on "$1" hastctl status --timeout 5 --json "$GROUP" 2> /dev/null || true; }
 is() { [[ $(status "$1") == *"\"$2\":$3"* ]]; }
-serves() { on "$1" /usr/libexec/hast/hast-failover check "$GROUP" 2> /dev/null && is "$1" role '"primary"' \
+serves() { [ "$MANAGER" != pacemaker ] || { serves_under_pacemaker "$1"; return; }
+  on "$1" /usr/libexec/hast/hast-failover check "$GROUP" 2> /dev/null && is "$1" role '"primary"' \
   && [ "$(on "$1" cat "/run/hast/failover/$GROUP/state")" = primary ]; }
+serves_under_pacemaker() { is "$1" role '"primary"' && [[ $(on "$1" ip -o address show eth0) == *"$SERVICE/"* ]]; }
 someone_serves() { for PRIMARY in a b; do serves "$PRIMARY" && return; done; return 1; }
 # in_sync NODE [LINES]: NODE said so after that many lines of its log, and still is. (Hot extents stay
 # dirty while the client writes.)
@@ -247,6 +300,10 @@ report() {
   local node=$1 death=$2 what=$3 steps pause total role
   some_records
   read -r pause total < <("$PY" "$HERE/record_client.py" gap "$DIR/history" "$death")
+  if [ "$MANAGER" = pacemaker ]; then
+    say "$what: $total ms from the death to the first record served by $node (a pause of $pause ms)"
+    return
+  fi
   steps=$(on "$node" /usr/libexec/hast/hast-failover status "$GROUP" | sed -n 's/^ *\([0-9]* ms\) */\1 /p')
   role=$(echo "$steps" | awk '$3 == "role" { print $1 }')
   say "$what: $total ms from the death to the first record served by $node (a pause of $pause ms);" \
@@ -288,6 +345,7 @@ move_away() {
   case $MANAGER in
     keepalived) on "$1" sh -c 'kill -TERM "$(pgrep -o -x keepalived)"' ;; # started again at once, as BACKUP
     ucarp) on "$1" sh -c 'kill -USR2 "$(pgrep -x ucarp)"' ;;
+    pacemaker) on "$1" crm_attribute -N "$1" -n standby -v on -l reboot && (sleep 20 && on "$1" crm_attribute -N "$1" -n standby -D -l reboot) & ;;
   esac
 }
 
@@ -311,6 +369,7 @@ power_switch &
 SWITCH=$!
 start_host a
 start_host b
+[ "$MANAGER" != pacemaker ] || start_cluster
 say "two hosts, a client on a third address; $MANAGER chooses the primary"
 expect_soon someone_serves
 say "$PRIMARY was chosen"

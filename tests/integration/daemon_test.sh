@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The life of the process: TERM and INT stop it cleanly, also as daemon; the pidfile is locked and
+# The life of the process: TERM, INT and USR2 stop it cleanly, also as daemon; the pidfile is locked and
 # names the process; daemon mode detaches; a second hastd is refused with exit status 75.
 . "$(dirname "$0")/lib.sh"
 write_config
@@ -7,7 +7,7 @@ make_disks
 ctl a create r0
 ctl b create r0
 
-for signal in TERM INT; do
+for signal in TERM INT USR2; do
   start a
   role a primary
   start_client a --errors-ok
@@ -62,4 +62,12 @@ echo "resources: { r0: { locall: /x } }" > "$DIR/bad.yaml"
 expect_status 78 "$BUILD/hastd" -F -c "$DIR/bad.yaml"
 grep -q "bad.yaml:1:.*local" "$DIR/out" || fail "no place or no nearest key: $(cat "$DIR/out")"
 expect_status 78 "$BUILD/hastd" -F -c "$DIR/hast.yaml" --node nobody
+
+if [ "$(uname)" = Linux ]; then
+  say "a front-end that this system does not have"
+  sed 's/frontend: *{[^}]*}/frontend: {type: ggate}/' "$DIR/hast.yaml" > "$DIR/gate.yaml"
+  grep -q ggate "$DIR/gate.yaml" || fail "the configuration has no frontend line to replace"
+  expect_status 71 "$BUILD/hastd" -F -c "$DIR/gate.yaml" --node a
+  grep -q "r0: no GEOM gate for /dev/hast/r0 on Linux" "$DIR/out" || fail "not said: $(cat "$DIR/out")"
+fi
 say ok

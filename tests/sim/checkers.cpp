@@ -93,6 +93,14 @@ bool MarkGuard::marked(Machine& machine, std::uint64_t extent) const {
   return (std::to_integer<unsigned>(bits) >> (extent % 8) & 1) != 0;
 }
 
+/// It gave up its disk. Once it is down, what it had sent may still be on its way.
+bool MarkGuard::has_no_map(Machine& machine) {
+  if (!machine.up()) return without_map_ == &machine;
+  const bool lost = machine.status().io.local_lost;
+  if (lost || without_map_ == &machine) without_map_ = lost ? &machine : nullptr;
+  return lost;
+}
+
 void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
   if (op.kind == IoKind::read || op.kind == IoKind::flush) return;
   const ondisk::Layout& layout = &machine == &world_.a() ? layout_a_ : layout_b_;

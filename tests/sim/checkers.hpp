@@ -50,9 +50,11 @@ class MarkGuard {
  private:
   void look(Machine& machine, const port::DiskOp& op);
   bool marked(Machine& machine, std::uint64_t extent) const;
+  bool has_no_map(Machine& machine);
 
   World& world_;
   Layer layer_;
+  Machine* without_map_ = nullptr;
   ondisk::Layout layout_a_;
   ondisk::Layout layout_b_;
   std::vector<std::string> wrong_;

@@ -8,7 +8,7 @@ using namespace hast;
 using namespace hast::sim;
 
 TEST_CASE("a pair that lives through crashes, cuts and handovers loses nothing") {
-  for (const std::uint64_t seed : seeds(100)) {
+  for (const std::uint64_t seed : seeds(300)) {
     INFO(replay_line(seed));
     Life life(seed);
     life.run();

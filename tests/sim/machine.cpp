@@ -116,13 +116,16 @@ void Machine::kill() {
 }
 
 void Machine::power_off() {
+  power_off([this](std::uint64_t, std::size_t versions) {
+    return static_cast<std::size_t>(random_.below(versions + 1));
+  });
+}
+
+void Machine::power_off(const DiskMedia::Survivors& survivors) {
   world_.trace().note("power off", host_);
   world_.network().power_off(host_);
   kill();
-  for (auto& [name, volume] : volumes_)
-    volume.drive->media.power_loss([this](std::uint64_t, std::size_t versions) {
-      return static_cast<std::size_t>(random_.below(versions + 1));
-    });
+  for (auto& [name, volume] : volumes_) volume.drive->media.power_loss(survivors);
 }
 
 void Machine::bury() {

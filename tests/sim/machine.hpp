@@ -48,6 +48,7 @@ class Machine {
   void stop();       // orderly; runs the world until it has ended
   void kill();       // kill -9: what the drives took stays
   void power_off();  // and what they had not flushed may be lost, sector by sector
+  void power_off(const DiskMedia::Survivors& survivors);
   bool up() const { return process_ && process_->alive(); }
   Process& process();
   /// Destroys what has been drained. Called by the world.

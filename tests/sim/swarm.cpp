@@ -66,8 +66,9 @@ WorldOptions draw_world(SeededRandom& random) {
   world.replication = one_of(random, {Replication::fullsync, Replication::fullsync,
                                       Replication::memsync, Replication::async});
   world.checksum = one_of(random, {Checksum::none, Checksum::none, Checksum::crc32});
-  world.compression = one_of(random, {Compression::none, Compression::none, Compression::hole,
-                                      Compression::hole, Compression::hole, Compression::lzf});
+  world.compression =
+      one_of(random, {Compression::none, Compression::none, Compression::none, Compression::hole,
+                      Compression::hole, Compression::hole, Compression::hole, Compression::lzf});
   draw_volume(random, world.volume);
   world.timeout = std::chrono::seconds(random.between(2, 20));
   world.strands = random.chance(50);
@@ -79,7 +80,9 @@ WorldOptions draw_world(SeededRandom& random) {
 WorkloadOptions draw_workload(SeededRandom& random) {
   WorkloadOptions workload;
   workload.clients = static_cast<unsigned>(random.between(1, 10));
-  workload.max_pause = one_of<port::Duration>(random, {20ms, 100ms, 500ms, 2s});
+  // From a few to about a hundred requests a second, however many clients share them.
+  workload.max_pause =
+      workload.clients * one_of<port::Duration>(random, {20ms, 60ms, 200ms, 800ms});
   workload.max_sectors = one_of<std::uint64_t>(random, {1, 4, 16, 64, 256});
   workload.reads = one_of<unsigned>(random, {5, 25, 50});
   workload.flushes = one_of<unsigned>(random, {0, 4, 15, 30});

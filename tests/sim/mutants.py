@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Plants each mutant of tests/sim/mutants (one rule removed) in a copy of the sources, builds the
+simulator and runs it until a life goes wrong. Writes the table tests/sim/mutants.md.
+
+usage: mutants.py [--build DIR] [--seeds N] [--table FILE] [NAME...]
+
+A mutant is a text: `rule:`, `removes:`, then for each edit `file:` and the old and the new lines
+between <<<<, ==== and >>>>. The old ones must be there exactly once. All must be caught within N
+seeds (2000); the table is written only when all of them were run.
+"""
+import argparse
+import filecmp
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What the judges say, and who they are. The first that fits.
+JUDGES = [
+    ("went back:", "history: acknowledged data are missing"),
+    ("never written there", "history: strange data"),
+    ("the last read failed", "history: data cannot be read"),
+    ("not marked", "marks: a write under a bit that is not durable"),
+    ("marked on neither node", "difference under no mark"),
+    ("bytes differ", "difference when in sync"),
+    ("was merged", "split-brain is merged"),
+    ("Split-brain", "split-brain without a cause"),
+    ("counted an episode", "facts: a count without a cause"),
+    ("counters went back", "facts: counters"),
+    ("metadata", "facts: metadata"),
+    ("left bits in the map", "leftovers"),
+    ("INV-13", "liveness"),
+    ("never answered", "liveness"),
+    ("waits for minutes", "liveness"),
+    ("does not become", "liveness"),
+    ("refuses to be", "a role is refused"),
+    ("aborted", "assertion"),
+    ("unexpected:", "an error in the log without a cause"),
+]
+
+
+class Mutant:
+    def __init__(self, path):
+        self.name = path.stem
+        text = path.read_text()
+        self.rule = re.search(r"^rule: (.*)$", text, re.M).group(1)
+        self.removes = re.search(r"^removes: (.*)$", text, re.M).group(1)
+        edit = r"^file: (.*)\n<<<<\n(.*?)\n====\n(.*?)>>>>$"
+        self.edits = [(file, old, new.rstrip("\n"))
+                      for file, old, new in re.findall(edit, text, re.M | re.S)]
+        if not self.edits:
+            raise SystemExit(f"{path}: no edits")
+
+    def plant(self, tree):
+        originals = {}
+        for file, old, new in self.edits:
+            path = tree / file
+            text = path.read_text()
+            originals.setdefault(path, text)
+            if text.count(old) != 1:
+                raise SystemExit(f"{self.name}: its lines are {text.count(old)} times in {file};"
+                                 " adapt the mutant to the code")
+            path.write_text(text.replace(old, new))
+        return originals
+
+
+def copy_sources(tree):
+    """Only what has changed, so that little is built anew."""
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "--cached", "--others",
+                             "--exclude-standard"], capture_output=True, text=True, check=True)
+    wanted = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
+    present = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    for name in present - wanted:
+        (tree / name).unlink()
+    for name in wanted:
+        source, target = ROOT / name, tree / name
+        if target.is_file() and filecmp.cmp(source, target, shallow=False):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+
+def configure(tree, build):
+    if (build / "build.ninja").exists():
+        return
+    subprocess.run(["cmake", "-S", tree, "-B", build, "-G", "Ninja",
+                    "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                    "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1", "-DHAST_WERROR=OFF"],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
+def compile_simulator(build):
+    done = subprocess.run(["ninja", "-C", build, "-j", os.environ.get("JOBS", "2"), "sim_run"],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(done.stdout[-3000:])
+
+
+def judge(text):
+    for words, name in JUDGES:
+        if words in text:
+            return name
+    return "?"
+
+
+def hunt(build, seeds):
+    """(seeds lived, what was said) or None if no life goes wrong."""
+    command = [build / "tests/sim/sim_run", "--seeds", f"1..{seeds}", "--first"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    except subprocess.TimeoutExpired:
+        return seeds, "it runs in a circle"
+    if done.returncode == 0:
+        return None
+    found = re.search(r"^seed (\d+): (.*)$", done.stdout, re.M)
+    if not found:
+        return 1, "aborted"
+    return int(found.group(1)), found.group(2)
+
+
+def run(mutant, tree, build, seeds):
+    originals = mutant.plant(tree)
+    try:
+        compile_simulator(build)
+        return hunt(build, seeds)
+    finally:
+        for path, text in originals.items():
+            path.write_text(text)
+
+
+def table(results, seeds):
+    lines = ["# Mutants",
+             "",
+             "Each removes one rule from the sources (`mutants/NAME.mutant`); the simulator must notice it within",
+             f"{seeds} seeds. Written by `./dev mutants`; the seeds are 1, 2, 3, ...",
+             "",
+             "| mutant | rule | what it removes | caught by | at seed |",
+             "|---|---|---|---|--:|"]
+    for mutant, found in results:
+        caught, seed = (judge(found[1]), found[0]) if found else ("**not caught**", "")
+        lines.append(f"| {mutant.name} | {mutant.rule} | {mutant.removes} | {caught} | {seed} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Plants mutants and lets the simulator find them.")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mutants")
+    parser.add_argument("--seeds", type=int, default=2000)
+    parser.add_argument("--table", type=pathlib.Path, default=ROOT / "tests/sim/mutants.md")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    arguments = parser.parse_args()
+
+    mutants = [Mutant(path) for path in sorted((ROOT / "tests/sim/mutants").glob("*.mutant"))
+               if not arguments.names or path.stem in arguments.names]
+    tree, build = arguments.build / "source", arguments.build / "build"
+    copy_sources(tree)
+    configure(tree, build)
+    results = []
+    for mutant in mutants:
+        began = time.monotonic()
+        found = run(mutant, tree, build, arguments.seeds)
+        results.append((mutant, found))
+        outcome = f"caught at seed {found[0]}: {found[1]}" if found else "NOT CAUGHT"
+        print(f"{mutant.name:32} {outcome}  [{time.monotonic() - began:.0f} s]", flush=True)
+    missed = [mutant.name for mutant, found in results if not found]
+    if not arguments.names:
+        arguments.table.write_text(table(results, arguments.seeds))
+    print(f"{len(results) - len(missed)} of {len(results)} mutants caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
