@@ -146,10 +146,11 @@ void Story::recover(Primary choice) {
 
 void Story::finish() {
   if (!wrong_.empty()) return;
+  if (!world_.run_until_synced(*primary_, 2min)) return blame("not in sync (INV-13)");
   // A connection may be dead without anybody knowing it: ask.
   const std::optional<int> asked = primary_->flush();
   if (asked != 0) return blame("healed, and a flush fails");
-  if (!world_.run_until_synced(*primary_, 2min)) return blame("not in sync (INV-13)");
+  if (!world_.run_until_synced(*primary_, 2min)) return blame("asked, and not in sync (INV-13)");
   const History::Range everything{0, history_.sectors()};
   const Machine::Answer answer = primary_->read(0, everything.length_bytes());
   if (answer.error != 0) return blame("reading fails");
