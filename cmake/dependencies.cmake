@@ -6,6 +6,11 @@ find_package(yaml-cpp REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_library(HAST_LZF_LIBRARY lzf REQUIRED)
+# io_uring is used where it is: Linux with liburing at build time, and a kernel that allows it.
+find_library(HAST_URING_LIBRARY uring)
+if(NOT HAST_URING_LIBRARY)
+  set(HAST_URING_LIBRARY "")
+endif()
 
 # Asio is header-only; this target carries its settings so that no file sets them by itself.
 add_library(hast_asio INTERFACE)

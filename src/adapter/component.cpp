@@ -101,8 +101,19 @@ Result<std::unique_ptr<Component>> Component::open(const std::string& path,
   Result<port::DiskGeometry> geometry = geometry_of(fd, *kind, status);
   if (!geometry) return Error{geometry.error().code, geometry.error().os_error, path};
   component->geometry_ = *geometry;
+  component->try_direct();
   confine_component(fd, options.access == Access::read_only ? Writing::refused : Writing::allowed);
   return component;
+}
+
+void Component::try_direct() {
+  if (kind_ == ComponentKind::device) {
+    direct_ = options_.io != IoMode::buffered;  // opened so
+  } else if (options_.io == IoMode::direct) {
+    direct_ = os::make_direct(fd_);
+    if (!direct_)
+      log_.warning("{} cannot be used with \"io: direct\" here; it is buffered instead.", path_);
+  }
 }
 
 bool Component::contains(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {

@@ -1,8 +1,10 @@
 #include "hast/adapter/component_disk.hpp"
 
+#include <atomic>
 #include <utility>
 
 #include "hast/adapter/disk_inline.hpp"
+#include "hast/adapter/disk_uring.hpp"
 
 namespace hast::adapter {
 
@@ -14,7 +16,19 @@ Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::open(const std::string&
   Result<std::unique_ptr<DiskPool>> pool =
       DiskPool::start(std::move(*component), owner_, options_.threads);
   if (!pool) return std::move(pool).error();
-  return std::unique_ptr<port::Disk>(std::move(*pool));
+  return with_ring(std::move(*pool));
+}
+
+/// The pool alone where there is no io_uring, or where it is forbidden (containers do that).
+std::unique_ptr<port::Disk> ComponentDiskOpener::with_ring(std::unique_ptr<DiskPool> pool) const {
+  if (!options_.ring) return pool;
+  Result<std::unique_ptr<UringDisk>> ring = UringDisk::start(pool, owner_);
+  if (ring) return std::move(*ring);
+  static std::atomic<bool> said{false};
+  if (ring.error().code != Errc::unsupported && !said.exchange(true))
+    Log().info("io_uring cannot be used ({}): components are read and written by threads.",
+               errno_text(ring.error().os_error));
+  return pool;
 }
 
 }  // namespace hast::adapter

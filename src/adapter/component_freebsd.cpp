@@ -46,6 +46,9 @@ std::optional<ComponentKind> component_kind(mode_t mode) {
 // while this descriptor may write; flock(2) keeps other programs of ours away.
 int open_flags(ComponentKind, const ComponentOptions&) { return 0; }
 
+// ZFS and UFS take O_DIRECT as a hint at best.
+bool make_direct(int) { return false; }
+
 // EPERM is GEOM's answer to a writer beside somebody with exclusive use, a mounted file system for
 // one; missing permissions are EACCES.
 bool is_held(ComponentKind kind, int open_error) {

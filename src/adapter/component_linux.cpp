@@ -5,13 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 
 #include "component_os.hpp"
 
 namespace hast::adapter::os {
 
 namespace {
+
+constexpr std::size_t kProbeBytes = 512;
 
 int allocate(int fd, int mode, std::uint64_t offset_bytes, std::uint64_t length_bytes) {
   while (::fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset_bytes),
@@ -35,6 +39,16 @@ int open_flags(ComponentKind kind, const ComponentOptions& options) {
   int flags = options.access == Access::exclusive ? O_EXCL : 0;
   if (options.io != IoMode::buffered) flags |= O_DIRECT;
   return flags;
+}
+
+bool make_direct(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_DIRECT) != 0) return false;
+  // Where the smallest transfer is larger than hast's sectors of files, this one is refused.
+  alignas(port::kBufferAlignment) std::array<std::byte, kProbeBytes> probe;
+  if (::pread(fd, probe.data(), probe.size(), kProbeBytes) >= 0) return true;
+  (void)::fcntl(fd, F_SETFL, flags);
+  return false;
 }
 
 bool is_held(ComponentKind, int open_error) { return open_error == EBUSY || open_error == ETXTBSY; }

@@ -18,6 +18,10 @@ std::optional<ComponentKind> component_kind(mode_t mode);
 /// Flags for open(2) beyond access mode and O_CLOEXEC.
 int open_flags(ComponentKind kind, const ComponentOptions& options);
 
+/// Takes a file past the page cache, if the file system can do that at any multiple of 512 bytes.
+/// False: it stays as it is.
+bool make_direct(int fd);
+
 /// Whether open(2) failed with that because somebody else uses it.
 bool is_held(ComponentKind kind, int open_error);
 

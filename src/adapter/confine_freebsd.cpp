@@ -26,7 +26,7 @@ void complain(int result, const char* what) {
 void confine_component(int fd, Writing writing) {
   // CAP_PWRITE covers fspacectl(2), CAP_FSYNC fdatasync(2); the lock was taken before.
   cap_rights_t rights;
-  cap_rights_init(&rights, CAP_PREAD, CAP_FSTAT, CAP_IOCTL);
+  cap_rights_init(&rights, CAP_PREAD, CAP_FSTAT, CAP_FSTATFS, CAP_IOCTL);
   if (writing == Writing::allowed) cap_rights_set(&rights, CAP_PWRITE, CAP_FSYNC);
   complain(::cap_rights_limit(fd, &rights), "a local component");
   const unsigned long commands[] = {DIOCGMEDIASIZE, DIOCGSECTORSIZE, DIOCGDELETE, DIOCGFLUSH};

@@ -25,6 +25,7 @@ engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   settings.compression = config.compression;
   settings.timeout = std::chrono::seconds(config.timeout_s);
   settings.metaflush = config.metaflush;
+  settings.io = config.io;
   settings.exec = config.exec;
   return settings;
 }
@@ -90,6 +91,7 @@ Result<Node::MemberPtr> Node::make_member(const config::ResourceConfig& config) 
   auto member = std::make_shared<Member>();
   member->config = config;
   member->disks = std::make_unique<adapter::ComponentDiskOpener>(executor);
+  member->disks->set_io(config.io);
   member->resource = std::make_unique<engine::Resource>(
       executor, settings_of(config), ports(*member), std::move(frontend).value());
   if (Result<void> started = member->resource->start(); !started) {
@@ -258,6 +260,7 @@ engine::Awaitable<void> Node::adjust_resource(MemberPtr member, config::Resource
   engine::Resource* resource = member->resource.get();
   const bool new_frontend = !same_frontend(member->config, wanted);
   member->config = wanted;
+  member->disks->set_io(wanted.io);
   co_await boost::asio::co_spawn(resource->executor(), resource->reload(settings_of(wanted)),
                                  boost::asio::use_awaitable);
   if (!new_frontend) co_return;

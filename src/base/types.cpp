@@ -34,6 +34,11 @@ constexpr std::array<Word<Compression>, 3> kCompressions{{
     {Compression::hole, "hole"},
     {Compression::lzf, "lzf"},
 }};
+constexpr std::array<Word<IoMode>, 3> kIoModes{{
+    {IoMode::automatic, "auto"},
+    {IoMode::buffered, "buffered"},
+    {IoMode::direct, "direct"},
+}};
 constexpr std::array<Word<SyncSource>, 2> kSyncSources{{
     {SyncSource::primary, "primary"},
     {SyncSource::secondary, "secondary"},
@@ -68,6 +73,7 @@ std::string_view to_string(Role role) { return word_of(kRoles, role); }
 std::string_view to_string(Replication mode) { return word_of(kReplications, mode); }
 std::string_view to_string(Checksum checksum) { return word_of(kChecksums, checksum); }
 std::string_view to_string(Compression compression) { return word_of(kCompressions, compression); }
+std::string_view to_string(IoMode mode) { return word_of(kIoModes, mode); }
 std::string_view to_string(SyncSource source) { return word_of(kSyncSources, source); }
 std::string_view to_string(IoKind kind) { return word_of(kIoKinds, kind); }
 
@@ -79,5 +85,6 @@ std::optional<Checksum> parse_checksum(std::string_view word) { return value_of(
 std::optional<Compression> parse_compression(std::string_view word) {
   return value_of(kCompressions, word);
 }
+std::optional<IoMode> parse_io_mode(std::string_view word) { return value_of(kIoModes, word); }
 
 }  // namespace hast

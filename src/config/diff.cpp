@@ -54,6 +54,7 @@ void compare(const ResourceConfig& a, const ResourceConfig& b, std::vector<Chang
   change.word(Kind::compression, a.compression, b.compression);
   change.text(Kind::timeout, std::to_string(a.timeout_s), std::to_string(b.timeout_s));
   change.text(Kind::metaflush, text_of(a.metaflush), text_of(b.metaflush));
+  change.word(Kind::io, a.io, b.io);
   change.text(Kind::exec, text_of_hook(a.exec), text_of_hook(b.exec));
   change.text(Kind::frontend, text_of(a.frontend), text_of(b.frontend));
 }
@@ -121,6 +122,7 @@ Effect effect_of(Kind kind, Role role) {
       return Effect::daemon;
     case Kind::provider_name:
     case Kind::local:
+    case Kind::io:
     case Kind::frontend:
       return Effect::restart;
     case Kind::remote:
@@ -176,6 +178,8 @@ std::string_view to_string(Kind kind) {
       return "timeout";
     case Kind::metaflush:
       return "metaflush";
+    case Kind::io:
+      return "io";
     case Kind::exec:
       return "exec";
     case Kind::frontend:

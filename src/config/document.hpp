@@ -27,6 +27,7 @@ struct Settings {
   Given<Compression> compression;
   Given<std::uint32_t> timeout;
   Given<bool> metaflush;
+  Given<IoMode> io;
   Given<std::string> exec;  // empty: none
 };
 
@@ -45,6 +46,7 @@ struct ResourceNode {
   Given<ConfiguredAddress> source;
   Given<std::string> name;
   Given<bool> metaflush;
+  Given<IoMode> io;
   FrontendKeys frontend;
 };
 

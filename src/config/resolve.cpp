@@ -43,6 +43,7 @@ ResourceNode node_keys(const std::vector<Named<ResourceNode>>& nodes, const Node
     override_with(keys.source, entry.value.source);
     override_with(keys.name, entry.value.name);
     override_with(keys.metaflush, entry.value.metaflush);
+    override_with(keys.io, entry.value.io);
     override_with(keys.frontend.type, entry.value.frontend.type);
     override_with(keys.frontend.listen, entry.value.frontend.listen);
   }
@@ -120,6 +121,7 @@ Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Sett
   inherit(resource.compression, {&given.compression, &defaults.compression});
   inherit(resource.timeout_s, {&given.timeout, &defaults.timeout});
   inherit(resource.metaflush, {&keys.metaflush, &given.metaflush, &defaults.metaflush});
+  inherit(resource.io, {&keys.io, &given.io, &defaults.io});
   inherit(resource.exec, {&given.exec, &defaults.exec});
   Result<FrontendConfig> frontend =
       frontend_of(keys.frontend, given.frontend, resource.provider_name, named.mark);

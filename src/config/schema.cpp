@@ -91,12 +91,13 @@ Result<void> read_named(const Node& node, const Table<T, count>& table, std::str
 }
 
 template <class T>
-constexpr Table<T, 6> kSettings{{
+constexpr Table<T, 7> kSettings{{
     {"replication", store<&T::replication, value::replication>},
     {"checksum", store<&T::checksum, value::checksum>},
     {"compression", store<&T::compression, value::compression>},
     {"timeout", store<&T::timeout, value::timeout>},
     {"metaflush", store<&T::metaflush, value::flag>},
+    {"io", store<&T::io, value::io_mode>},
     {"exec", store<&T::exec, value::hook>},
 }};
 
@@ -115,12 +116,13 @@ Result<void> store_frontend(const Node& node, T& into) {
   return {};
 }
 
-constexpr Table<ResourceNode, 6> kResourceNode{{
+constexpr Table<ResourceNode, 7> kResourceNode{{
     {"remote", store<&ResourceNode::remote, value::remote>},
     {"local", store<&ResourceNode::local, value::path>},
     {"source", store<&ResourceNode::source, value::source>},
     {"name", store<&ResourceNode::name, value::name>},
     {"metaflush", store<&ResourceNode::metaflush, value::flag>},
+    {"io", store<&ResourceNode::io, value::io_mode>},
     {"frontend", store_frontend},
 }};
 

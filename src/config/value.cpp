@@ -16,6 +16,7 @@ using Words = std::span<const std::string_view>;
 constexpr std::array<std::string_view, 3> kReplications{"fullsync", "memsync", "async"};
 constexpr std::array<std::string_view, 3> kChecksums{"none", "crc32", "sha256"};
 constexpr std::array<std::string_view, 3> kCompressions{"none", "hole", "lzf"};
+constexpr std::array<std::string_view, 3> kIoModes{"auto", "buffered", "direct"};
 constexpr std::array<std::string_view, 2> kFrontendTypes{"nbd", "ggate"};
 constexpr std::array<std::string_view, 6> kFlags{"true", "on", "yes", "false", "off", "no"};
 
@@ -134,6 +135,9 @@ Result<Replication> replication(const yaml::Node& node) {
 }
 Result<Checksum> checksum(const yaml::Node& node) {
   return word<Checksum>(node, "a checksum", kChecksums, parse_checksum);
+}
+Result<IoMode> io_mode(const yaml::Node& node) {
+  return word<IoMode>(node, "a way of I/O", kIoModes, parse_io_mode);
 }
 Result<Compression> compression(const yaml::Node& node) {
   return word<Compression>(node, "a compression", kCompressions, parse_compression);

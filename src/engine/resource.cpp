@@ -85,7 +85,7 @@ Awaitable<void> Resource::restart_role() {
 
 Awaitable<void> Resource::reload(ResourceSettings settings) {
   co_await role_turn_.take();
-  const bool same_component = settings.local == settings_.local;
+  const bool same_component = settings.local == settings_.local && settings.io == settings_.io;
   settings_ = std::move(settings);
   if (role_ == Role::primary && same_component) {
     link_->set_settings(settings_);

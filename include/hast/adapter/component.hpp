@@ -25,10 +25,6 @@ enum class Access : std::uint8_t {
   read_only,  // no lock either: hastctl dump on a component in use
 };
 
-/// Direct I/O needs buffers aligned to port::kBufferAlignment. It applies to Linux block devices
-/// only: files are always buffered, FreeBSD's providers have no buffer to go through.
-enum class IoMode : std::uint8_t { automatic, buffered, direct };
-
 /// What DIOCGDELETE leaves behind on a FreeBSD provider is up to the provider. Refused, discards of
 /// providers answer EOPNOTSUPP; trusted, the operator knows that deleted ranges read as zeros
 /// (ZFS volumes, md(4)). Linux has a call that promises zeros and needs no trust.
@@ -36,7 +32,7 @@ enum class DeviceDelete : std::uint8_t { refused, trusted };
 
 struct ComponentOptions {
   Access access = Access::exclusive;
-  IoMode io = IoMode::automatic;
+  IoMode io = IoMode::automatic;  // direct needs buffers aligned to port::kBufferAlignment
   DeviceDelete device_delete = DeviceDelete::refused;
 };
 
@@ -53,6 +49,8 @@ class Component {
   const std::string& path() const { return path_; }
   ComponentKind kind() const { return kind_; }
   int fd() const { return fd_; }
+  /// Past the page cache.
+  bool is_direct() const { return direct_; }
   const port::DiskGeometry& geometry() const { return geometry_; }
 
   /// Exact length: the end of a file that shrank is EIO, a range past geometry() EINVAL.
@@ -71,6 +69,7 @@ class Component {
 
  private:
   Component(int fd, std::string path, ComponentKind kind, ComponentOptions options);
+  void try_direct();
   bool contains(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
   int write_zero_bytes(std::uint64_t offset_bytes, std::uint64_t length_bytes);
   int remember_refusal(std::atomic<bool>& refused, int error, const char* what);
@@ -80,6 +79,7 @@ class Component {
   ComponentKind kind_;
   ComponentOptions options_;
   port::DiskGeometry geometry_;
+  bool direct_ = false;
   std::atomic<bool> discard_refused_{false};
   std::atomic<bool> zeroing_refused_{false};
   std::atomic<bool> flush_refused_{false};

@@ -1,5 +1,6 @@
 // Opens components as disks, with the way of I/O that suits each: inline calls for files in memory,
-// a pool of threads otherwise. Owned by whoever owns the resource it opens for.
+// io_uring where the kernel has it, a pool of threads otherwise. Owned by whoever owns the resource
+// it opens for.
 #pragma once
 
 #include <memory>
@@ -11,16 +12,26 @@
 
 namespace hast::adapter {
 
+struct DiskOptions {
+  ComponentOptions component;
+  unsigned threads = 4;  // of a pool; at least 1; what the kernel may reorder and merge at once
+  bool ring = true;      // try io_uring
+};
+
 class ComponentDiskOpener final : public port::DiskOpener {
  public:
   /// Disks complete on `owner`, so an opener belongs to one resource.
-  explicit ComponentDiskOpener(DiskPool::Executor owner, DiskPoolOptions options = {})
+  explicit ComponentDiskOpener(DiskPool::Executor owner, DiskOptions options = {})
       : owner_(std::move(owner)), options_(options) {}
   Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;
+  /// For components opened from now on.
+  void set_io(IoMode io) { options_.component.io = io; }
 
  private:
+  std::unique_ptr<port::Disk> with_ring(std::unique_ptr<DiskPool> pool) const;
+
   DiskPool::Executor owner_;
-  DiskPoolOptions options_;
+  DiskOptions options_;
 };
 
 }  // namespace hast::adapter

@@ -19,11 +19,6 @@
 
 namespace hast::adapter {
 
-struct DiskPoolOptions {
-  ComponentOptions component;
-  unsigned threads = 4;  // at least 1; what the kernel may reorder and merge at once
-};
-
 class DiskPool final : public port::Disk {
  public:
   using Executor = boost::asio::any_io_executor;
@@ -32,6 +27,8 @@ class DiskPool final : public port::Disk {
   static Result<std::unique_ptr<DiskPool>> start(std::unique_ptr<Component> component,
                                                  Executor owner, unsigned threads);
   ~DiskPool() override;
+
+  const Component& component() const { return *component_; }
 
   port::DiskGeometry geometry() const override { return component_->geometry(); }
   void submit(port::DiskOp& op) override;

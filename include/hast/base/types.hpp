@@ -17,6 +17,10 @@ enum class Replication : std::uint8_t { fullsync, memsync, async };
 enum class Checksum : std::uint8_t { none, crc32, sha256 };
 enum class Compression : std::uint8_t { none, hole, lzf };
 
+/// Whether a component's data take the system's page cache. Automatic: devices are direct, files
+/// buffered. FreeBSD's providers have no cache to go through.
+enum class IoMode : std::uint8_t { automatic, buffered, direct };
+
 /// Who copies to whom after a handshake. Values are those on the wire (wire-protocol §5.3).
 enum class SyncSource : std::uint8_t { primary = 1, secondary = 2 };
 
@@ -27,6 +31,7 @@ std::string_view to_string(Role role);
 std::string_view to_string(Replication mode);
 std::string_view to_string(Checksum checksum);
 std::string_view to_string(Compression compression);
+std::string_view to_string(IoMode mode);
 std::string_view to_string(SyncSource source);
 std::string_view to_string(IoKind kind);
 
@@ -34,5 +39,6 @@ std::optional<Role> parse_role(std::string_view word);
 std::optional<Replication> parse_replication(std::string_view word);
 std::optional<Checksum> parse_checksum(std::string_view word);
 std::optional<Compression> parse_compression(std::string_view word);
+std::optional<IoMode> parse_io_mode(std::string_view word);
 
 }  // namespace hast

@@ -46,6 +46,7 @@ struct ResourceConfig {
   Compression compression = Compression::hole;
   std::uint32_t timeout_s = 20;  // 1..kMaxTimeoutSeconds
   bool metaflush = true;
+  IoMode io = IoMode::automatic;
   std::string exec;  // path of the hook, empty: none
   FrontendConfig frontend;
 

@@ -33,6 +33,7 @@ struct Change {
     compression,
     timeout,
     metaflush,
+    io,
     exec,
     frontend,
   };

@@ -25,7 +25,8 @@ struct ResourceSettings {
   std::chrono::milliseconds heartbeat{1000};
   std::uint8_t protocol = wire::kProtocolVersion;  // the highest to offer and to accept
   bool metaflush = true;
-  std::string exec;  // hook, empty: none
+  IoMode io = IoMode::automatic;  // the disk opener's business: a change opens the component anew
+  std::string exec;               // hook, empty: none
 
   bool operator==(const ResourceSettings&) const = default;
 };

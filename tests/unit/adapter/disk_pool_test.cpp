@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "hast/adapter/component_disk.hpp"
+#include "hast/adapter/disk_uring.hpp"
+#include "hast/base/error.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
 
@@ -92,19 +94,30 @@ struct TestOp {
   std::thread::id thread;
 };
 
+enum class Way : std::uint8_t { pool, ring, direct_ring };
+
+/// The disks behave alike: most tests run on each of them.
+Way any_way() { return GENERATE(Way::pool, Way::ring, Way::direct_ring); }
+
 struct World {
-  World() { disk = open(io.get_executor()); }
+  explicit World(Way chosen = Way::pool) : way(chosen) { disk = open(io.get_executor()); }
   std::unique_ptr<port::Disk> open(DiskPool::Executor executor) {
-    auto component = Component::open(path);
+    ComponentOptions options;
+    if (way == Way::direct_ring) options.io = IoMode::direct;
+    auto component = Component::open(path, options);
     if (!component) FAIL(component.error().message());
-    auto started = DiskPool::start(std::move(*component), std::move(executor), 4);
-    if (!started) FAIL(started.error().message());
-    return std::move(*started);
+    auto pool = DiskPool::start(std::move(*component), executor, 4);
+    if (!pool) FAIL(pool.error().message());
+    if (way == Way::pool) return std::move(*pool);
+    auto ring = UringDisk::start(*pool, executor);
+    if (ring) return std::move(*ring);
+    WARN("io_uring cannot be used here: " << errno_text(ring.error().os_error));
+    return std::move(*pool);
   }
   // Runs the loop until the operation completed, and ends every turn with a kick.
   void finish(TestOp& awaited) {
-    disk->kick();
     const int before = awaited.completions;
+    disk->kick();
     while (awaited.completions == before) {
       if (io.run_one_for(std::chrono::seconds(20)) == 0) FAIL("the operation never completed");
       disk->kick();
@@ -116,6 +129,7 @@ struct World {
     return op.op.error;
   }
 
+  Way way;
   TempDir dir;
   std::string path = dir.make_file("data", kSize);
   asio::io_context io{1};
@@ -157,7 +171,7 @@ TEST_CASE("An operation completes once, on the owner's executor, never inside su
 }
 
 TEST_CASE("Submissions wait for the kick that ends the turn") {
-  World world;
+  World world(any_way());
   TestOp op;
   op.fill(0x77);
   op.submit_to(*world.disk, IoKind::write);
@@ -168,7 +182,7 @@ TEST_CASE("Submissions wait for the kick that ends the turn") {
 }
 
 TEST_CASE("Every kind of operation does its work") {
-  World world;
+  World world(any_way());
   TestOp op;
   op.fill(0x42);
   CHECK(world.run(op, IoKind::write, 3) == 0);
@@ -187,7 +201,7 @@ TEST_CASE("Every kind of operation does its work") {
 }
 
 TEST_CASE("Errors reach the operation they belong to") {
-  World world;
+  World world(any_way());
   TestOp op;
   CHECK(world.run(op, IoKind::write, kSize / kBlock) == EINVAL);
   std::filesystem::resize_file(world.path, 3 * kBlock / 2);
@@ -197,7 +211,7 @@ TEST_CASE("Errors reach the operation they belong to") {
 }
 
 TEST_CASE("Many operations at once all complete with their own bytes") {
-  World world;
+  World world(any_way());
   constexpr std::size_t kDepth = 32;
   std::vector<TestOp> ops(kDepth);
   std::vector<std::uint8_t> expected(kSize / kBlock, 0);
@@ -226,7 +240,7 @@ TEST_CASE("Many operations at once all complete with their own bytes") {
 }
 
 TEST_CASE("More flushes than threads do not keep reads from running") {
-  World world;
+  World world(any_way());
   std::vector<TestOp> flushes(16);
   TestOp read;
   for (TestOp& flush : flushes) flush.submit_to(*world.disk, IoKind::flush);
@@ -239,7 +253,7 @@ TEST_CASE("More flushes than threads do not keep reads from running") {
 
 #ifndef HAST_TEST_SANITIZED
 TEST_CASE("The steady state allocates nothing") {
-  World world;
+  World world(any_way());
   TestOp op;
   for (int i = 0; i < 16; ++i) CHECK(world.run(op, IoKind::write) == 0);
   const std::uint64_t before = allocations;
@@ -252,7 +266,7 @@ TEST_CASE("The steady state allocates nothing") {
 #endif
 
 TEST_CASE("Operations complete on a strand too") {
-  World world;
+  World world(any_way());
   world.disk.reset();
   auto strand = asio::make_strand(world.io);
   world.disk = world.open(strand);
@@ -270,7 +284,7 @@ TEST_CASE("Operations complete on a strand too") {
 }
 
 TEST_CASE("The last completion may destroy the disk") {
-  World world;
+  World world(any_way());
   struct Last : TestOp {
     explicit Last(World& w) : world(&w) { port::completes_with<&Last::done>(op, this); }
     void done(port::DiskOp&) {
@@ -288,7 +302,7 @@ TEST_CASE("The last completion may destroy the disk") {
 }
 
 TEST_CASE("A disk that was never used stops at once") {
-  World world;
+  World world(any_way());
   world.disk.reset();
   CHECK(Component::open(world.path));
 }

@@ -68,6 +68,8 @@ TEST_CASE("each key of a resource is one change in its own words") {
        Effect::live},
       {[](auto& r) { r.metaflush = false; }, Kind::metaflush,
        "resource b: metaflush changed from true to false", Effect::live},
+      {[](auto& r) { r.io = IoMode::direct; }, Kind::io,
+       "resource b: io changed from auto to direct", Effect::restart},
       {[](auto& r) { r.exec = "/hook"; }, Kind::exec, "resource b: exec changed from none to /hook",
        Effect::live},
       {[](auto& r) {

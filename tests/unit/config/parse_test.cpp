@@ -22,7 +22,7 @@ listen: [tcp://0.0.0.0:8457]         # one or a list; default as the original
 threads: 1                           # threads that run the io_context
 nodes:                               # optional per-node overrides of the above
   nodea: { listen: [tcp://127.0.0.1:8457], control: /tmp/a.ctl, pidfile: /tmp/a.pid }
-defaults: { replication: memsync, checksum: none, compression: hole, timeout: 20, metaflush: true, exec: /path/hook }
+defaults: { replication: memsync, checksum: none, compression: hole, timeout: 20, metaflush: true, io: auto, exec: /path/hook }
 resources:
   shared:
     local: /dev/ada0p4               # here or per node
@@ -97,6 +97,7 @@ TEST_CASE("a bare resource has the original's defaults") {
   CHECK(resource.compression == Compression::hole);
   CHECK(resource.timeout_s == 20);
   CHECK(resource.metaflush);
+  CHECK(resource.io == IoMode::automatic);
   CHECK(resource.exec.empty());
 }
 
@@ -112,10 +113,11 @@ resources:
     compression: lzf
     timeout: 3
     metaflush: true
+    io: buffered
     exec: none
     nodes:
-      nodea: { remote: none, local: /inner, name: inner, metaflush: off, source: 10.0.0.1 }
-defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 7, metaflush: no, exec: /h }
+      nodea: { remote: none, local: /inner, name: inner, metaflush: off, io: auto, source: 10.0.0.1 }
+defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 7, metaflush: no, io: direct, exec: /h }
 )";
   const Config config = parsed(text);
   const ResourceConfig& plain = config.resources[0];
@@ -124,6 +126,7 @@ defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 
   CHECK(plain.compression == Compression::none);
   CHECK(plain.timeout_s == 7);
   CHECK_FALSE(plain.metaflush);
+  CHECK(plain.io == IoMode::direct);
   CHECK(plain.exec == "/h");
   const ResourceConfig& own = config.resources[1];
   CHECK(own.local == "/inner");
@@ -133,6 +136,7 @@ defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 
   CHECK(own.compression == Compression::lzf);
   CHECK(own.timeout_s == 3);
   CHECK_FALSE(own.metaflush);
+  CHECK(own.io == IoMode::automatic);
   CHECK(own.exec.empty());
   REQUIRE(own.source);
   CHECK(own.source->address == Address{Address::Family::any, "10.0.0.1", 0});
