@@ -221,9 +221,9 @@ void Primary::commit_changed_map() {
   if (volume_.map.changed_pages().any() && !local_lost_) commit_.commit();
 }
 
-/// True if nothing acknowledged exists on this node alone.
+/// True if nothing acknowledged exists on this node alone, durably so where a resync was needed.
 bool Primary::peer_has_everything() const {
-  if (!volume_.outbox.connected()) return false;
+  if (!volume_.outbox.connected() || peer_marked_) return false;
   if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
   const std::deque<Slot>& slots = slots_.slots();
   return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {

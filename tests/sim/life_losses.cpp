@@ -125,9 +125,23 @@ void Life::take_up(Machine& machine, Role role) {
     changed = machine.role(role);
   }
   if (!changed) return blame(fmt::format("{} does not become {}", machine.name(), to_string(role)));
+  if (!*changed && is_unfit(changed->error()) && &machine == primary_ && !split_ && !gave_way_)
+    return give_way(machine);
   if (!*changed)
     blame(fmt::format("{} refuses to be {}: {}", machine.name(), to_string(role),
                       changed->error().message()));
+}
+
+/// It says itself that the other one has what it lacks (INV-5): then that one is promoted.
+void Life::give_way(Machine& unfit) {
+  Machine& other = world_.other(unfit);
+  if (!other.up()) other.boot();
+  take_up(unfit, Role::secondary);
+  primary_ = &other;
+  line_->workload.attach(other);
+  gave_way_ = true;
+  take_up(other, Role::primary);
+  gave_way_ = false;
 }
 
 /// By the documented procedure: it holds everything, and the former primary is gone.
@@ -165,8 +179,11 @@ void Life::early_hand_over() {
   // that has everything can be the source.
   const Result<ondisk::Metadata> facts = former.metadata();
   if (facts->localcnt > next.metadata()->remotecnt && !facts->inconsistent) {
-    take_up(next, Role::primary);
-    if (world_.run_until([&next] { return next.status().connected; }, 1min)) {
+    const std::optional<Result<Role>> changed = next.role(Role::primary);
+    const bool refused = changed && !*changed && is_unfit(changed->error());
+    if (!changed) return blame("an early hand-over does not end");
+    if (!*changed && !refused) repair(next);
+    if (*changed && world_.run_until([&next] { return next.status().connected; }, 1min)) {
       primary_ = &next;
       line_->workload.attach(next);
       return;

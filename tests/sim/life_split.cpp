@@ -18,6 +18,8 @@ void Life::split_brain() {
   look_at_disks();
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
+  const Result<ondisk::Metadata> held = other.metadata();
+  if (held->inconsistent || held->outdated) return;  // it would refuse (INV-5)
   part(former, other);
   const std::uint64_t written = line_->workload.written();  // from now on by `former` alone
   if (random_.chance(70)) pass_time();

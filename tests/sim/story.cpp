@@ -111,6 +111,9 @@ void Story::note_loss(Machine& machine, bool power) {
 void Story::take_up(Machine& machine, Role role) {
   const std::optional<Result<Role>> changed = machine.role(role);
   if (!changed) return blame(machine.name() + " does not change its role within a minute");
+  const bool unfit = !*changed && (changed->error().code == Errc::component_inconsistent ||
+                                   changed->error().code == Errc::component_outdated);
+  if (unfit && &machine == primary_) return promote_other();  // INV-5
   if (!*changed) blame(machine.name() + " refuses: " + changed->error().message());
 }
 
