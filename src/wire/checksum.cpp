@@ -1,19 +1,14 @@
 #include "hast/wire/checksum.hpp"
 
 #include <openssl/evp.h>
-#include <zlib.h>
 
 #include <memory>
 
+#include "crc32.hpp"
 #include "hast/base/assert.hpp"
 
 namespace hast::wire {
 namespace {
-
-std::uint32_t crc32_of(ConstByteSpan bytes) {
-  const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
-  return static_cast<std::uint32_t>(::crc32_z(0, data, bytes.size()));
-}
 
 /// One context a thread: OpenSSL's one-shot calls fetch the digest and allocate a context each
 /// time.

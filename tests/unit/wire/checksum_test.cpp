@@ -40,3 +40,28 @@ TEST_CASE("what a hash does not use is zero") {
   CHECK(hash_of(Checksum::none, as_bytes("x")) == Hash{});
   CHECK(hash_bytes(Checksum::none) == 0);
 }
+
+TEST_CASE("crc32 is the bitwise sum at every length and alignment") {
+  // The definition, a bit at a time: what the fast ways are held to.
+  const auto bitwise = [](hast::ConstByteSpan bytes) {
+    std::uint32_t crc = 0xffffffff;
+    for (std::byte byte : bytes) {
+      crc ^= static_cast<std::uint32_t>(byte);
+      for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+    }
+    return ~crc;
+  };
+  std::vector<std::byte> data(5000);
+  std::uint32_t state = 1;
+  for (std::byte& byte : data)
+    byte = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  const auto matches = [&](std::size_t begin, std::size_t length) {
+    const hast::ConstByteSpan bytes = hast::ConstByteSpan(data).subspan(begin, length);
+    return hast::load_le<std::uint32_t>(hash_of(Checksum::crc32, bytes).data()) == bitwise(bytes);
+  };
+  std::size_t wrong = 0;
+  for (std::size_t length = 0; length <= 300; ++length)
+    wrong += matches(length % 17, length) ? 0 : 1;
+  for (std::size_t length : {511, 512, 1024, 4095, 4096, 4097}) wrong += matches(3, length) ? 0 : 1;
+  CHECK(wrong == 0);
+}
