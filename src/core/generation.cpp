@@ -56,6 +56,8 @@ Result<SyncDecision> decide_by_counters(std::uint64_t secondary_resuid, Counters
                                         const PrimaryFacts& primary) {
   if (primary.resuid == 0) return Errc::resuid_mismatch;  // it says it is nobody (INV-9)
   if (secondary_resuid == 0) {
+    // It never met a peer, and was written all the same: nobody has these data but it (INV-7).
+    if (secondary.local > 0) return Errc::split_brain;
     return SyncDecision{SyncSource::primary,
                         primary.virgin ? SyncKind::own_extents : SyncKind::full, true};
   }

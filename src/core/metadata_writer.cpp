@@ -11,7 +11,8 @@ MetadataWriter::MetadataWriter(const Component& component, Observer& observer)
       second_copy_(component.layout.second_copy),
       metadata_(component.metadata),
       observer_(observer),
-      block_(ondisk::kMetadataBytes) {
+      block_(ondisk::kMetadataBytes),
+      reversed_(second_copy_ && component.second_copy_stale) {
   completes_with<&MetadataWriter::step_done>(op_, this);
 }
 
@@ -39,7 +40,8 @@ void MetadataWriter::submit(Step step) {
   step_ = step;
   const bool writes = step == Step::write_first || step == Step::write_second;
   op_.kind = writes ? IoKind::write : IoKind::flush;
-  op_.offset_bytes = step == Step::write_second ? *second_copy_ : 0;
+  const bool second = (step == Step::write_second) != reversed_;
+  op_.offset_bytes = writes && second ? *second_copy_ : 0;
   op_.length_bytes = writes ? ondisk::kMetadataBytes : 0;
   op_.data = writes ? block_.data() : nullptr;
   op_.error = 0;
@@ -64,6 +66,7 @@ void MetadataWriter::step_done(port::DiskOp& op) {
 
 void MetadataWriter::finish(int error) {
   running_ = false;
+  if (error == 0) reversed_ = false;
   const Ticket done = ticket_;
   if (again_) begin();  // first, so that the observer sees a consistent writer
   observer_.metadata_committed(done, error);

@@ -79,9 +79,19 @@ bool Primary::vouches_alone(const Slot& slot) const {
 void Primary::count_episode() {
   if (episode_ != Episode::none) return;
   episode_ = Episode::counting;
+  localcnt_before_ = metadata().localcnt;
+  generations_before_ = metadata().generations;
   ++metadata_.change().localcnt;
   metadata_.change().generations.begin(random_.next_id());  // INV-7
   episode_ticket_ = metadata_.commit();
+}
+
+/// What could not be made durable was not acknowledged: the peer must not hear of it either.
+void Primary::episode_counted(int error) {
+  episode_ = error == 0 ? Episode::counted : Episode::none;
+  if (error == 0) return;
+  metadata_.change().localcnt = localcnt_before_;
+  metadata_.change().generations = generations_before_;
 }
 
 /// True if the present episode is on stable storage; otherwise the slot waits for it.
@@ -150,8 +160,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
     identity_ticket_ = 0;
     host_.changed();
   }
-  if (episode_ == Episode::counting && ticket >= episode_ticket_)
-    episode_ = error == 0 ? Episode::counted : Episode::none;
+  if (episode_ == Episode::counting && ticket >= episode_ticket_) episode_counted(error);
   // INV-12: what this component cannot even note, it cannot be trusted with; the peer can.
   if (error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_ && can_lose_local())
     lose_local(error);

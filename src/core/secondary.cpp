@@ -68,7 +68,7 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
   const bool behind = decision->source == SyncSource::primary && mine.generations.known() &&
                       primary.generations.known() &&
                       mine.generations.current != primary.generations.current;
-  if (behind && !mine.inconsistent && !mine.outdated) {
+  if (behind && !primary.inconsistent && !mine.inconsistent && !mine.outdated) {
     metadata_.change().outdated = true;
     metadata_.commit();
   }

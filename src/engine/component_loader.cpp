@@ -74,6 +74,7 @@ Awaitable<Result<void>> read_metadata(port::Disk* disk, core::Component* compone
     const bool has_second = layout && layout->second_copy;
     if (has_second) second = co_await read_copy(disk, *layout->second_copy);
     component->metadata_copy_lost = has_second && (!second || second->sequence != first->sequence);
+    component->second_copy_stale = has_second && (!second || second->sequence < first->sequence);
   } else {
     second = co_await search_second_copy(disk);
     component->metadata_copy_lost = second.has_value();

@@ -160,12 +160,11 @@ Codec codec_of(const Message& message) {
 const std::map<std::string, Errc> kRefused = {
     {"hs-no-resource", Errc::missing_field},
     {"hs-short-token", Errc::missing_field},
-    {"unknown-cmd", Errc::malformed},
+    {"unknown-cmd", Errc::unsupported},  // the session refuses it, and goes on in version 3
     {"missing-cmd", Errc::missing_field},
     {"missing-offset", Errc::missing_field},
     {"write-no-size", Errc::malformed},
     {"write-unknown-checksum", Errc::unknown_algorithm},
-    {"hs-main-header-version3", Errc::version_mismatch},
 };
 
 const Message* last_of_primary(const Scenario& scenario) {
@@ -195,6 +194,7 @@ Errc refusal_of(const Message& message) {
     return hello.error().code;
   }
   const auto request = decode_request(nv);
+  if (request && request->command == Command::unknown) return Errc::unsupported;
   REQUIRE_FALSE(request);
   return request.error().code;
 }

@@ -95,7 +95,7 @@ class Life {
 
   // An operator who does not follow the procedure.
   void split_brain();
-  void part(Machine& former, Machine& other);
+  bool part(Machine& former, Machine& other);
   void come_back(Machine& former);
   enum class Wrote { one, both };
   void rejoin(Machine& winner, Machine& loser, Wrote wrote);

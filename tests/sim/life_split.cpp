@@ -18,9 +18,7 @@ void Life::split_brain() {
   look_at_disks();
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
-  const Result<ondisk::Metadata> held = other.metadata();
-  if (held->inconsistent || held->outdated) return;  // it would refuse (INV-5)
-  part(former, other);
+  if (!part(former, other)) return;
   const std::uint64_t written = line_->workload.written();  // from now on by `former` alone
   if (random_.chance(70)) pass_time();
   if (!former.up()) come_back(former);
@@ -35,10 +33,15 @@ void Life::split_brain() {
   random_.chance(50) ? rejoin(former, other, wrote) : rejoin(other, former, wrote);
 }
 
-/// Both nodes are primary, the former perhaps dead for a while.
-void Life::part(Machine& former, Machine& other) {
+/// Both nodes are primary, the former perhaps dead for a while; not if the other refuses (INV-5).
+bool Life::part(Machine& former, Machine& other) {
   if (random_.chance(60)) world_.network().cut_both(former.host(), other.host());
   if (random_.chance(30)) lose(former, draw_loss());
+  const std::optional<Result<Role>> changed = other.role(Role::primary);
+  if (changed && !*changed && is_unfit(changed->error())) {
+    take_up(other, Role::secondary);
+    return false;
+  }
   split_ = true;
   take_up(other, Role::primary);
   // Only now: what the former had sent by then may have arrived.
@@ -48,6 +51,7 @@ void Life::part(Machine& former, Machine& other) {
   other_line_->workload.attach(other);
   other_line_->workload.start();
   world_.run_until([&former] { return !former.status().connected; }, 1min);
+  return true;
 }
 
 void Life::come_back(Machine& former) {

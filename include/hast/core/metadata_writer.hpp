@@ -48,6 +48,7 @@ class MetadataWriter {
   AlignedBuffer block_;
   port::DiskOp op_;
   Step step_ = Step::write_first;
+  bool reversed_;      // the second copy first, because the first is the only good one
   Ticket ticket_ = 0;  // of the commit that runs, or ran last
   bool running_ = false;
   bool again_ = false;

@@ -190,6 +190,7 @@ class Primary final : public port::RequestSink,
   bool vouches_alone(const Slot& slot) const;
   bool episode_is_counted(Slot& slot);
   void count_episode();
+  void episode_counted(int error);
   bool lag_is_recorded(Slot& slot);
   bool peer_knows(Slot& slot);
   void record_lag();
@@ -252,6 +253,8 @@ class Primary final : public port::RequestSink,
 
   Episode episode_ = Episode::none;
   Ticket episode_ticket_ = 0;
+  std::uint64_t localcnt_before_ = 0;  // the episode that is being counted
+  Generations generations_before_;
   Ticket identity_ticket_ = 0;  // 0: durable
   // The outbox is released when both are durable: 0.
   Ticket merge_map_ticket_ = 0;

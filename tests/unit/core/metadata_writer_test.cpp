@@ -162,3 +162,20 @@ TEST_CASE("the observer may change and commit again at once") {
   CHECK(rig.tickets == std::vector<Ticket>{1, 2});
   CHECK(rig.localcnt_on_disk() == 2);
 }
+
+TEST_CASE("INV-10: where the first copy alone is good, the second is made new before it") {
+  Rig rig;
+  Component component = open_component(rig.disk, rig.media, rig.shape);
+  component.second_copy_stale = true;
+  rig.writer.emplace(component, rig);
+  rig.count();
+  rig.disk.complete();
+  REQUIRE(rig.disk.log().size() == 1);
+  CHECK(rig.disk.log().back().offset_bytes == *rig.shape.layout().second_copy);
+  rig.disk.run_all();
+  rig.count();
+  rig.disk.complete();
+  CHECK(rig.disk.log().back().offset_bytes == 0);  // from now on as always
+  rig.disk.run_all();
+  CHECK(rig.errors == std::vector<int>{0, 0});
+}
