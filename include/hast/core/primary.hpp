@@ -220,6 +220,7 @@ class Primary final : public port::RequestSink,
   void start_sync();
   void resync_pass_ended() override;
   void resync_drained() override;
+  bool clients_wait() const override { return !slots_.all_free(); }
   void resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) override;
   bool run_barrier();
   void run_last_barrier();
