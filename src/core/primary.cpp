@@ -27,6 +27,7 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
   if (options.promotion == Promotion::forced) {
     metadata_.change().inconsistent = metadata_.change().outdated = false;
     metadata_.change().sync_from = 0;
+    metadata_.change().generations.begin(random_.next_id());
     count_episode();
   } else if (component.metadata.inconsistent) {
     // INV-5, INV-11: the peer alone holds newer data, and where is not known: everywhere.

@@ -80,7 +80,8 @@ void Primary::count_episode() {
   if (episode_ != Episode::none) return;
   episode_ = Episode::counting;
   ++metadata_.change().localcnt;
-  metadata_.change().generations.begin(random_.next_id());  // INV-7
+  Generations& generations = metadata_.change().generations;
+  if (generations.may_be_shared()) generations.begin(random_.next_id());  // INV-7
   episode_ticket_ = metadata_.commit();
 }
 

@@ -29,6 +29,10 @@ struct Generations {
   /// True if `id` is the present or a former generation of these data: the newest kPast ones, and
   /// that in which the nodes were last equal.
   bool contains(std::uint64_t id) const;
+  /// True if another node may be in this very generation: it was equal, or met at the beginning.
+  /// One that is this node's alone need not end with every loss of the peer, or the past would be
+  /// forgotten after a few.
+  bool may_be_shared() const { return current == synced || past.front() == 0; }
   /// Changes begin that the peer lacks.
   void begin(std::uint64_t id);
 };
