@@ -123,6 +123,7 @@ void Primary::submit(port::IoRequest& request) {
   slot.answered = slot.stale = slot.flushing = false;
   slot.kept_locally = slot.kept_by_peer = slot.peer_durable = false;
   slot.local_error = slot.remote_error = 0;
+  resync_.share();
   ++depth_;  // not an Entry: completions never run inside submit()
   if (!is_valid(slot)) {
     answer(slot, EINVAL);

@@ -82,7 +82,10 @@ void Primary::count_episode() {
   localcnt_before_ = metadata().localcnt;
   generations_before_ = metadata().generations;
   ++metadata_.change().localcnt;
-  metadata_.change().generations.begin(random_.next_id());  // INV-7
+  // INV-7. A generation that is certainly this node's alone goes on: with a peer that comes and goes
+  // and is never equal the past would be forgotten after a few losses.
+  if (!std::exchange(generation_is_mine_, true))
+    metadata_.change().generations.begin(random_.next_id());
   episode_ticket_ = metadata_.commit();
 }
 
@@ -92,6 +95,7 @@ void Primary::episode_counted(int error) {
   if (error == 0) return;
   metadata_.change().localcnt = localcnt_before_;
   metadata_.change().generations = generations_before_;
+  generation_is_mine_ = false;
 }
 
 /// True if the present episode is on stable storage; otherwise the slot waits for it.

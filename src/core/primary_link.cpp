@@ -27,7 +27,9 @@ void Primary::prepare_identity() {
 /// Two nodes that knew no generations yet begin with the same one.
 void Primary::derive_generation() {
   ondisk::Metadata& mine = metadata_.change();
-  if (!mine.generations.known() && mine.resuid != 0) mine.generations.begin(mine.resuid);
+  if (mine.generations.known() || mine.resuid == 0) return;
+  mine.generations.begin(mine.resuid);
+  mine.generations.synced = mine.resuid;
 }
 
 bool Primary::identity_durable() const { return metadata().resuid != 0 && identity_ticket_ == 0; }
@@ -277,6 +279,7 @@ void Primary::sync_proven() {
   Generations both = theirs ? peer_generations_ : metadata().generations;
   both.synced = both.current;
   peer_generations_ = both;
+  generation_is_mine_ = false;
   send_order({.kind = PeerOrder::Kind::sync_end, .generations = both});
 }
 

@@ -43,6 +43,7 @@ void Resync::start() {
   running_ = true;
   pass_over_ = false;
   cursor_extent_ = cursor_begin_ = 0;
+  shared_ranges_ = 0;
   copied_bytes_ = 0;
   total_bytes_ =
       std::min(volume_.map.unsynced().count() * volume_.map.extent_bytes(), volume_.data_bytes());
@@ -87,8 +88,12 @@ std::optional<Resync::Piece> Resync::next_piece() {
   return piece;
 }
 
+std::size_t Resync::window() const {
+  return shared_ranges_ > 0 ? std::min(kSharedWindow, ranges_.size()) : ranges_.size();
+}
+
 void Resync::pump() {
-  while (running_ && !pass_over_ && !idle_.empty()) {
+  while (running_ && !pass_over_ && in_flight_ < window()) {
     if (const std::optional<Piece> piece = next_piece()) {
       issue(*piece);
     } else {
@@ -169,6 +174,7 @@ void Resync::range_done(Range& range, int error, IoKind io) {
   if (error != 0) extent.failed = true;
   --extent.in_flight;
   --in_flight_;
+  if (shared_ranges_ > 0 && !observer_.clients_wait()) --shared_ranges_;
   volume_.locks.release(range.claim);
   idle_.push_back(range);
   close_finished_extents();

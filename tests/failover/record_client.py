@@ -4,7 +4,7 @@ its server, and keeps a history of what was acknowledged.
 
   record_client.py write HISTORY ADDRESS PORT   until SIGTERM
   record_client.py count HISTORY                acknowledged records so far
-  record_client.py gap HISTORY MOMENT_MS        the longest pause after that moment: how long, and how long
+  record_client.py gap HISTORY MOMENT_MS        the long pause after that moment: how long, and how long
                                                 after the moment it ended, in ms
   record_client.py verify HISTORY FILE          every acknowledged record is in the file, whole, in order
 """
@@ -63,12 +63,12 @@ def acknowledged(history):
 
 
 def gap(history, moment):
-    """The longest pause between two answers after that moment: its end, counted from the moment."""
+    """The pause that the death made: the first after that moment that is at least half as long as the longest."""
     answers = [moment] + [answered for _, _, answered in acknowledged(history) if answered > moment]
     pauses = [(after - before, after - moment) for before, after in zip(answers, answers[1:])]
     if not pauses:
         return 1
-    print(*max(pauses))
+    print(*next(pause for pause in pauses if 2 * pause[0] >= max(pauses)[0]))
     return 0
 
 

@@ -27,8 +27,19 @@ bool belong_together(Machine& one, Machine& other) {
   return mine && theirs && mine->resuid == theirs->resuid && mine->resuid != 0;
 }
 
+namespace {
+
+/// Its facts say that the maps alone do not tell what differs: everything will be copied.
+bool maps_do_not_tell(Machine& machine) {
+  const Result<ondisk::Metadata> facts = machine.metadata();
+  return facts->inconsistent || facts->generations.synced == Generations::kUntracked;
+}
+
+}  // namespace
+
 std::optional<std::string> unmarked_difference(World& world, Layer layer) {
   if (!belong_together(world.a(), world.b())) return std::nullopt;
+  if (maps_do_not_tell(world.a()) || maps_do_not_tell(world.b())) return std::nullopt;
   const ondisk::Layout& one = world.a().layout();
   const ondisk::Layout& other = world.b().layout();
   const Bitmap marked_a = map_of(world.a(), layer);
@@ -58,8 +69,8 @@ std::optional<std::string> FactGuard::look() {
   const Result<ondisk::Metadata> a = world_.a().metadata();
   const Result<ondisk::Metadata> b = world_.b().metadata();
   if (!a || !b) return fmt::format("{} has lost its metadata", a ? "b" : "a");
-  if (a->sequence < sequence_a_ || b->sequence < sequence_b_)
-    return std::string("the metadata of a node went back");
+  const bool went_back = a->sequence < sequence_a_ || b->sequence < sequence_b_;
+  if (went_back && disks_ == Disks::sound) return std::string("the metadata of a node went back");
   sequence_a_ = a->sequence;
   sequence_b_ = b->sequence;
   if (a->resuid != b->resuid || a->resuid == 0) return std::nullopt;

@@ -24,7 +24,9 @@ std::optional<std::string> unmarked_difference(World& world, Layer layer = Layer
 /// the metadata only rises.
 class FactGuard {
  public:
-  explicit FactGuard(World& world) : world_(world) {}
+  /// Failing disks: a copy may be torn while the other one could not be brought up to date.
+  enum class Disks { sound, failing };
+  explicit FactGuard(World& world, Disks disks = Disks::sound) : world_(world), disks_(disks) {}
   /// What is wrong now, on stable storage.
   std::optional<std::string> look();
   /// `machine` was created anew.
@@ -32,6 +34,7 @@ class FactGuard {
 
  private:
   World& world_;
+  Disks disks_;
   std::uint64_t sequence_a_ = 0;
   std::uint64_t sequence_b_ = 0;
 };

@@ -20,7 +20,8 @@ Life::Life(SeededRandom random, Swarm swarm)
           world_, History(world_.a().layout().data_bytes / History::kSectorBytes), random_.fork(),
           swarm_.workload)),
       guard_(world_, layer()),
-      facts_(world_),
+      facts_(world_,
+             swarm_.has_disk_errors() ? FactGuard::Disks::failing : FactGuard::Disks::sound),
       primary_(&world_.a()),
       agreed_(line_->history.now()) {}
 
@@ -55,6 +56,8 @@ void Life::run() {
 
 void Life::begin() {
   for (Machine* machine : {&world_.a(), &world_.b()}) machine->drive().options.torn_failures = true;
+  world_.a().settings().protocol = swarm_.protocol_a;
+  world_.b().settings().protocol = swarm_.protocol_b;
   if (swarm_.discards_refused) {
     DiskFault refusal;
     refusal.kind = IoKind::discard;
@@ -183,7 +186,7 @@ void Life::reconcile() {
   if (!secondary().up()) restart_secondary();
   // A role is lost where a disk failed while it was taken up again.
   take_up(secondary(), Role::secondary);
-  take_up(*primary_, Role::primary);
+  resume_primary();
   // A component that was given up is taken back by taking up the role again.
   if (primary_->status().io.local_lost) bounce(*primary_);
 }

@@ -62,14 +62,13 @@ class Life {
   void revive_other();
   void restart_primary();
   void restart_secondary();
+  void resume_primary();
   void replace_primary();
+  void give_way();
+  bool is_refused(Machine& machine);
   void look_at_disks();
   bool must_be_replaced(Machine& machine);
   void take_up(Machine& machine, Role role);
-  static bool is_unfit(const Error& error) {
-    return error.code == Errc::component_inconsistent || error.code == Errc::component_outdated;
-  }
-  void give_way(Machine& unfit);
   void promote(Machine& machine);
   void hand_over();
   void early_hand_over();
@@ -95,7 +94,7 @@ class Life {
 
   // An operator who does not follow the procedure.
   void split_brain();
-  bool part(Machine& former, Machine& other);
+  void part(Machine& former, Machine& other);
   void come_back(Machine& former);
   enum class Wrote { one, both };
   void rejoin(Machine& winner, Machine& loser, Wrote wrote);
@@ -126,9 +125,9 @@ class Life {
   bool other_held_everything_ = false;  // when the primary was lost
   bool may_fall_back_ = false;          // async was in force since the nodes last agreed
   bool split_ = false;                  // both nodes were made primary, and nobody decided yet
-  bool gave_way_ = false;   // the one that was refused made room for the present primary
-  bool abandoned_ = false;  // nothing more can be said of this life
-  History::Moment agreed_;  // acknowledged when both nodes last held everything
+  bool forced_ = false;                 // in a split brain the second one was promoted by force
+  bool abandoned_ = false;              // nothing more can be said of this life
+  History::Moment agreed_;              // acknowledged when both nodes last held everything
   std::uint64_t losses_ = 0;
   std::vector<std::string> happened_;
   std::vector<std::string> wrong_;

@@ -163,6 +163,8 @@ void Life::lose_disk() {
   pass_time();
   // The operator: the other one takes over, and an empty disk is put in here.
   take_up(machine, Role::init);
+  // In async it may lack something, and know it: there is no other copy any more.
+  if (is_primary && is_refused(secondary())) (void)secondary().force_primary();
   if (is_primary) promote(secondary());
   replace_disk(machine);
   take_up(machine, Role::secondary);

@@ -88,14 +88,42 @@ void Life::look_at_disks() {
 /// A component that was given up and could not even note it must not pass for current: the
 /// operator replaces it, as the log said.
 bool Life::must_be_replaced(Machine& machine) {
-  return &machine == diskless_ && !machine.metadata()->inconsistent;
+  if (&machine != diskless_) return false;
+  const Result<ondisk::Metadata> facts = machine.metadata();
+  return !facts || (!swarm_.native() && !facts->inconsistent);
 }
 
 void Life::restart_primary() {
   if (must_be_replaced(*primary_)) return replace_primary();
   if (std::exchange(power_lost_, false)) line_->history.power_lost();
   primary_->boot();
-  take_up(*primary_, Role::primary);
+  resume_primary();
+}
+
+/// Unless it says, or is known, to be behind: then the other one has everything (INV-5, INV-12).
+void Life::resume_primary() {
+  const bool gave_up = primary_ == diskless_ && primary_->status().role != Role::primary;
+  if (gave_up || is_refused(*primary_)) give_way();
+}
+
+/// Becomes primary, unless its own disk says that the other one has newer data.
+bool Life::is_refused(Machine& machine) {
+  const std::optional<Result<Role>> changed = machine.role(Role::primary);
+  if (changed && !*changed) {
+    const Errc why = changed->error().code;
+    if (why == Errc::component_inconsistent || why == Errc::component_outdated) return true;
+  }
+  take_up(machine, Role::primary);
+  return false;
+}
+
+void Life::give_way() {
+  Machine& behind = *primary_;
+  if (!secondary().up()) secondary().boot();
+  take_up(behind, Role::secondary);
+  const bool fell_back = std::exchange(may_fall_back_, false);  // it answered for each of them
+  promote(secondary());
+  may_fall_back_ = fell_back;
 }
 
 void Life::restart_secondary() {
@@ -125,23 +153,9 @@ void Life::take_up(Machine& machine, Role role) {
     changed = machine.role(role);
   }
   if (!changed) return blame(fmt::format("{} does not become {}", machine.name(), to_string(role)));
-  if (!*changed && is_unfit(changed->error()) && &machine == primary_ && !split_ && !gave_way_)
-    return give_way(machine);
   if (!*changed)
     blame(fmt::format("{} refuses to be {}: {}", machine.name(), to_string(role),
                       changed->error().message()));
-}
-
-/// It says itself that the other one has what it lacks (INV-5): then that one is promoted.
-void Life::give_way(Machine& unfit) {
-  Machine& other = world_.other(unfit);
-  if (!other.up()) other.boot();
-  take_up(unfit, Role::secondary);
-  primary_ = &other;
-  line_->workload.attach(other);
-  gave_way_ = true;
-  take_up(other, Role::primary);
-  gave_way_ = false;
 }
 
 /// By the documented procedure: it holds everything, and the former primary is gone.
@@ -162,8 +176,11 @@ void Life::hand_over() {
   if (!full && !nothing_on_its_way()) return;
   note_agreement();
   Machine& former = *primary_;
+  Machine& next = secondary();
   take_up(former, Role::secondary);
-  promote(world_.other(former));
+  // The connection was dead, and a new one may have begun to copy.
+  if (next.metadata()->inconsistent || next.metadata()->outdated) return resume_primary();
+  promote(next);
 }
 
 /// The other one lacks something, and becomes primary all the same, with the former, which has it,
@@ -178,19 +195,15 @@ void Life::early_hand_over() {
   // Only a node that counted changes of its own is known to be ahead (semantics §6), and only one
   // that has everything can be the source.
   const Result<ondisk::Metadata> facts = former.metadata();
-  if (facts->localcnt > next.metadata()->remotecnt && !facts->inconsistent) {
-    const std::optional<Result<Role>> changed = next.role(Role::primary);
-    const bool refused = changed && !*changed && is_unfit(changed->error());
-    if (!changed) return blame("an early hand-over does not end");
-    if (!*changed && !refused) repair(next);
-    if (*changed && world_.run_until([&next] { return next.status().connected; }, 1min)) {
+  if (facts->localcnt > next.metadata()->remotecnt && !facts->inconsistent && !is_refused(next)) {
+    if (world_.run_until([&next] { return next.status().connected; }, 1min)) {
       primary_ = &next;
       line_->workload.attach(next);
       return;
     }
     take_up(next, Role::secondary);
   }
-  take_up(former, Role::primary);
+  resume_primary();
 }
 
 /// Role init and back, sometimes with a crash in the middle of it.
@@ -210,6 +223,7 @@ void Life::bounce(Machine& machine) {
     if (is_primary) return replace_primary();
     replace_disk(machine);
   }
+  if (is_primary) return resume_primary();
   take_up(machine, role);
 }
 
@@ -218,6 +232,7 @@ void Life::reload() {
   engine::ResourceSettings settings = primary_->settings();
   constexpr std::array kModes{Replication::fullsync, Replication::memsync, Replication::async};
   settings.replication = kModes[random_.below(kModes.size())];
+  settings.heartbeat = std::chrono::milliseconds(random_.between(200, 5000));
   settings.timeout = std::chrono::seconds(random_.between(2, 20));
   settings.checksum = random_.chance(30) ? Checksum::crc32 : Checksum::none;
   settings.compression = random_.chance(50) ? Compression::hole : Compression::none;
@@ -226,6 +241,7 @@ void Life::reload() {
   for (Machine* machine : {&world_.a(), &world_.b()}) {
     engine::ResourceSettings mine = settings;
     mine.remote = machine->settings().remote;
+    mine.protocol = machine->settings().protocol;
     if (!machine->up()) {
       machine->settings() = mine;
     } else if (!machine->reload(mine)) {

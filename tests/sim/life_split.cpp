@@ -18,7 +18,7 @@ void Life::split_brain() {
   look_at_disks();
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
-  if (!part(former, other)) return;
+  part(former, other);
   const std::uint64_t written = line_->workload.written();  // from now on by `former` alone
   if (random_.chance(70)) pass_time();
   if (!former.up()) come_back(former);
@@ -27,23 +27,21 @@ void Life::split_brain() {
     abandoned_ = true;  // nothing to tell the halves apart by
     return;
   }
-  const Wrote wrote = line_->workload.written() > written ? Wrote::both : Wrote::one;
+  // Who was promoted by force lacks something that the former has.
+  const bool both = forced_ || line_->workload.written() > written;
+  const Wrote wrote = both ? Wrote::both : Wrote::one;
   repair_everything();
   if (random_.chance(50)) pass_time();
   random_.chance(50) ? rejoin(former, other, wrote) : rejoin(other, former, wrote);
 }
 
-/// Both nodes are primary, the former perhaps dead for a while; not if the other refuses (INV-5).
-bool Life::part(Machine& former, Machine& other) {
+/// Both nodes are primary, the former perhaps dead for a while.
+void Life::part(Machine& former, Machine& other) {
   if (random_.chance(60)) world_.network().cut_both(former.host(), other.host());
   if (random_.chance(30)) lose(former, draw_loss());
-  const std::optional<Result<Role>> changed = other.role(Role::primary);
-  if (changed && !*changed && is_unfit(changed->error())) {
-    take_up(other, Role::secondary);
-    return false;
-  }
   split_ = true;
-  take_up(other, Role::primary);
+  forced_ = is_refused(other);
+  if (forced_) (void)other.force_primary();
   // Only now: what the former had sent by then may have arrived.
   other_line_ =
       std::make_unique<Timeline>(world_, line_->history.fork(), random_.fork(), swarm_.workload);
@@ -51,15 +49,13 @@ bool Life::part(Machine& former, Machine& other) {
   other_line_->workload.attach(other);
   other_line_->workload.start();
   world_.run_until([&former] { return !former.status().connected; }, 1min);
-  return true;
 }
 
 void Life::come_back(Machine& former) {
   if (std::exchange(power_lost_, false)) line_->history.power_lost();
   former.boot();
   if (random_.chance(50)) {
-    take_up(former, Role::primary);
-    pass_time();
+    if (!is_refused(former)) pass_time();
   }
 }
 
@@ -71,7 +67,7 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   if (wrote == Wrote::one) line_->workload.stop();
   const bool whole = loser.status().role == Role::primary && loser.status().io.stale_bytes == 0;
   take_up(loser, Role::secondary);
-  take_up(winner, Role::primary);
+  if (is_refused(winner)) (void)winner.force_primary();
   const bool met = world_.run_until(
       [this, &winner] { return winner.status().split_brain || world_.synced(winner); }, 2min);
   if (!met) return blame("the halves of a split brain do not find each other (INV-13)");

@@ -144,7 +144,14 @@ std::shared_ptr<RoleChange> Machine::begin_role(Role role, const std::string& re
 }
 
 std::optional<Result<Role>> Machine::role(Role role, const std::string& resource) {
-  const std::shared_ptr<RoleChange> change = begin_role(role, resource);
+  return wait_for(begin_role(role, resource));
+}
+
+std::optional<Result<Role>> Machine::force_primary(const std::string& resource) {
+  return wait_for(process().set_role(resource, Role::primary, engine::Force::yes));
+}
+
+std::optional<Result<Role>> Machine::wait_for(const std::shared_ptr<RoleChange>& change) {
   world_.run_until([&] { return change->outcome.has_value(); }, 1min);
   return change->outcome;
 }

@@ -59,6 +59,7 @@ class Machine {
   std::shared_ptr<RoleChange> begin_role(Role role, const std::string& resource = "shared");
   /// Runs the world; nullopt if it did not end within a minute.
   std::optional<Result<Role>> role(Role role, const std::string& resource = "shared");
+  std::optional<Result<Role>> force_primary(const std::string& resource = "shared");
   bool reload(engine::ResourceSettings settings);
   engine::ResourceStatus status(const std::string& resource = "shared");
   HookLines& hooks() { return hooks_; }
@@ -92,6 +93,7 @@ class Machine {
     engine::ResourceSettings settings;
   };
   Volume& volume(const std::string& resource);
+  std::optional<Result<Role>> wait_for(const std::shared_ptr<RoleChange>& change);
 
   World& world_;
   std::string name_;

@@ -81,15 +81,17 @@ std::vector<Address> Process::peer_addresses() {
 
 // What operators do -------------------------------------------------------------------------------
 
-std::shared_ptr<RoleChange> Process::set_role(const std::string& name, Role role) {
+std::shared_ptr<RoleChange> Process::set_role(const std::string& name, Role role,
+                                              engine::Force force) {
   auto change = std::make_shared<RoleChange>();
-  tasks_.spawn(change_role(&unit(name), role, change));
+  tasks_.spawn(change_role(&unit(name), role, force, change));
   return change;
 }
 
-engine::Awaitable<void> Process::change_role(Unit* unit, Role role,
+engine::Awaitable<void> Process::change_role(Unit* unit, Role role, engine::Force force,
                                              std::shared_ptr<RoleChange> change) {
-  change->outcome.emplace(co_await engine::run_on(unit->executor, unit->resource->set_role(role)));
+  change->outcome.emplace(
+      co_await engine::run_on(unit->executor, unit->resource->set_role(role, force)));
 }
 
 std::shared_ptr<bool> Process::reload(engine::ResourceSettings settings) {

@@ -48,7 +48,8 @@ class Process final : private engine::ResourceDirectory {
   void add(engine::ResourceSettings settings, std::string path, Drive& drive);
   Result<void> start(const std::vector<Address>& listen);
 
-  std::shared_ptr<RoleChange> set_role(const std::string& name, Role role);
+  std::shared_ptr<RoleChange> set_role(const std::string& name, Role role,
+                                       engine::Force force = engine::Force::no);
   std::shared_ptr<bool> reload(engine::ResourceSettings settings);
   std::shared_ptr<bool> replace_frontend(const std::string& name);
 
@@ -80,7 +81,8 @@ class Process final : private engine::ResourceDirectory {
   std::unique_ptr<SimFrontend> make_frontend(Unit& unit);
   std::shared_ptr<engine::Resource> find_resource(std::string_view name) override;
   std::vector<Address> peer_addresses() override;
-  engine::Awaitable<void> change_role(Unit* unit, Role role, std::shared_ptr<RoleChange> change);
+  engine::Awaitable<void> change_role(Unit* unit, Role role, engine::Force force,
+                                      std::shared_ptr<RoleChange> change);
   engine::Awaitable<void> change_settings(Unit* unit, engine::ResourceSettings settings,
                                           std::shared_ptr<bool> done);
   engine::Awaitable<void> change_frontend(Unit* unit, std::shared_ptr<bool> done);

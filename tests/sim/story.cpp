@@ -136,13 +136,13 @@ void Story::recover(Primary choice) {
   } else if (power_lost_) {
     history_.power_lost();
   }
-  Machine& other = world_.other(*primary_);
   if (primary_->status().io.local_lost) {
     if (!primary_->metadata()->inconsistent) return promote_other();
     take_up(*primary_, Role::init);
   }
   if (!primary_->up()) primary_->boot();
   take_up(*primary_, Role::primary);
+  Machine& other = world_.other(*primary_);  // it may have taken over
   if (!other.up()) other.boot();
   take_up(other, Role::secondary);
 }

@@ -119,6 +119,10 @@ Swarm draw_swarm(SeededRandom& random) {
     if (random.chance(known.percent)) swarm.troubles.push_back(known.trouble);
   }
   if (swarm.troubles.empty()) swarm.troubles.push_back(Trouble::lose_primary);
+  if (random.chance(25)) {  // one of them is older, or both
+    swarm.protocol_a = static_cast<std::uint8_t>(random.between(1, wire::kProtocolVersion));
+    swarm.protocol_b = static_cast<std::uint8_t>(random.between(1, wire::kProtocolVersion));
+  }
   swarm.events = static_cast<unsigned>(random.between(2, 10));
   swarm.power_losses = random.chance(70);
   swarm.discards_refused = random.chance(10);
@@ -128,11 +132,12 @@ Swarm draw_swarm(SeededRandom& random) {
 }
 
 std::string describe(const Swarm& swarm) {
-  std::string text = fmt::format(
-      "{}, extents of {} bytes, {} clients{}{}{}:", hast::to_string(swarm.world.replication),
-      swarm.world.volume.extent_bytes, swarm.workload.clients,
-      swarm.power_losses ? ", power losses" : "", swarm.world.metaflush ? "" : ", metaflush off",
-      swarm.discards_refused ? ", a drive that cannot discard" : "");
+  std::string text = fmt::format("{}, protocol {}/{}, extents of {} bytes, {} clients{}{}{}:",
+                                 hast::to_string(swarm.world.replication), swarm.protocol_a,
+                                 swarm.protocol_b, swarm.world.volume.extent_bytes,
+                                 swarm.workload.clients, swarm.power_losses ? ", power losses" : "",
+                                 swarm.world.metaflush ? "" : ", metaflush off",
+                                 swarm.discards_refused ? ", a drive that cannot discard" : "");
   for (const Trouble trouble : swarm.troubles) text += fmt::format(" {}", to_string(trouble));
   return text;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hast/wire/frame.hpp"
 #include "workload.hpp"
 #include "world.hpp"
 
@@ -39,12 +40,18 @@ std::string_view to_string(Trouble trouble);
 struct Swarm {
   WorldOptions world;
   WorkloadOptions workload;
-  std::vector<Trouble> troubles;  // of this life; at least one
+  std::vector<Trouble> troubles;                     // of this life; at least one
+  std::uint8_t protocol_a = wire::kProtocolVersion;  // the highest that each node speaks
+  std::uint8_t protocol_b = wire::kProtocolVersion;
   unsigned events = 4;            // how many of them happen
   bool power_losses = true;       // nodes lose their power, too, not only their processes
   bool discards_refused = false;  // one of the drives cannot discard
 
   bool has(Trouble trouble) const;
+  /// Both nodes can tell each other who is behind.
+  bool native() const {
+    return protocol_a >= wire::kNativeVersion && protocol_b >= wire::kNativeVersion;
+  }
   /// A drive may fail operations: then clients may see errors and the log may complain.
   bool has_disk_errors() const;
 };

@@ -221,6 +221,7 @@ class Primary final : public port::RequestSink,
   void start_sync();
   void resync_pass_ended() override;
   void resync_drained() override;
+  bool clients_wait() const override { return !slots_.all_free(); }
   void resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) override;
   bool run_barrier();
   void run_last_barrier();
@@ -255,6 +256,7 @@ class Primary final : public port::RequestSink,
   Ticket episode_ticket_ = 0;
   std::uint64_t localcnt_before_ = 0;  // the episode that is being counted
   Generations generations_before_;
+  bool generation_is_mine_ = false;  // it began in this process, and no peer was told to take it over
   Ticket identity_ticket_ = 0;  // 0: durable
   // The outbox is released when both are durable: 0.
   Ticket merge_map_ticket_ = 0;

@@ -22,6 +22,7 @@ class Resync {
     virtual void resync_pass_ended() = 0;
     /// Nothing of a stopped pass is on its way any more: start() is possible again.
     virtual void resync_drained() = 0;
+    virtual bool clients_wait() const = 0;  // a request is under way
     virtual void resync_range_failed(IoKind io, std::uint64_t offset_bytes, int error) = 0;
 
    protected:
@@ -29,6 +30,10 @@ class Resync {
   };
 
   static constexpr std::size_t kDefaultWindow = 16;  // ranges of up to kBlockBytes
+  /// While there are clients: their requests queue behind what is under way.
+  static constexpr std::size_t kSharedWindow = 2;
+  /// So many ranges after the last request was answered there are none: about a millisecond.
+  static constexpr std::size_t kSharedRanges = 16;
 
   Resync(Volume& volume, std::size_t window, Observer& observer);
   ~Resync();
@@ -39,6 +44,8 @@ class Resync {
   void stop();
   /// A write left these extents different again: copies in progress do not count.
   void invalidate(ExtentRange extents);
+  /// A client asks for something: from now on the window leaves room.
+  void share() { shared_ranges_ = kSharedRanges; }
 
   bool running() const { return running_; }
   bool idle() const { return in_flight_ == 0; }
@@ -71,6 +78,7 @@ class Resync {
   };
 
   void pump();
+  std::size_t window() const;
   std::optional<Piece> next_piece();
   void issue(const Piece& piece);
   void locked(Range& range);
@@ -89,6 +97,7 @@ class Resync {
   IntrusiveList<Range, Range> idle_;
   std::vector<OpenExtent> open_;  // few: those of the window
   std::size_t in_flight_ = 0;
+  std::size_t shared_ranges_ = 0;
   bool running_ = false;
   bool pass_over_ = false;
   std::uint64_t cursor_extent_ = 0;

@@ -98,6 +98,22 @@ TEST_CASE("INV-3: every loss of the link begins an episode, and so does every st
   CHECK(durable_count(rig) == 2);
 }
 
+TEST_CASE("INV-7: many episodes alone are one generation: the common past is not forgotten") {
+  PrimaryRig rig;
+  rig.start_connected();
+  const Generations common = rig.primary().metadata().generations;
+  rig.disconnect();
+  for (std::size_t i = 0; i < 2 * Generations::kPast; ++i) {
+    rig.client().write(0, 4096, 1);
+    rig.settle();
+    rig.restart();
+  }
+  CHECK(durable_count(rig) == 2 * Generations::kPast);
+  CHECK(rig.metadata().generations.current != common.current);
+  CHECK(rig.metadata().generations.contains(common.current));
+  CHECK(rig.metadata().generations.past[1] == 0);
+}
+
 TEST_CASE("INV-3: after a resync the counters are equal, and the next episode counts anew") {
   PrimaryRig rig;
   rig.start();

@@ -516,6 +516,32 @@ TEST_CASE("INV-13: a client is not starved by a resync of the whole volume") {
   rig.settle();
 }
 
+TEST_CASE("INV-13: beside a client the window shrinks, and widens when none asks any more") {
+  RigOptions options = with(Replication::fullsync, 8);
+  options.shape.extents = 40;
+  PrimaryRig rig(options);
+  write_alone(rig, 40);
+  connect_without_copying(rig);
+  const auto step = [&rig] {
+    rig.peer().reply(0);
+    rig.settle_locally();
+    rig.peer().take();
+    return rig.peer().arrived();
+  };
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived() == 8);
+  const auto read = rig.client().read(0, 512);
+  rig.settle_locally();
+  CHECK(rig.client().done(read));
+  std::size_t under_way = 8;
+  for (int replies = 0; replies < 6; ++replies) under_way = step();
+  CHECK(under_way == Resync::kSharedWindow);
+  for (std::size_t replies = 0; replies < Resync::kSharedRanges; ++replies) under_way = step();
+  CHECK(under_way == 8);
+  rig.settle();
+  CHECK(rig.images_equal());
+}
+
 TEST_CASE("INV-2: a write that fails on the peer during a resync leaves its extent marked") {
   PrimaryRig rig(with(Replication::fullsync, 1));
   write_alone(rig, 2);
