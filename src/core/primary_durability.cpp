@@ -254,6 +254,8 @@ void Primary::lose_local(int error) {
   resync_.stop();
   sync_due_ = sync_ending_ = false;
   happened({.kind = Event::Kind::local_lost, .error = error});
+  // The peer may know that it is ahead; it must also know that no map tracks what it gets now.
+  if (alone_ == Alone::told) alone_ = Alone::unsaid;
   record_lag();
 }
 

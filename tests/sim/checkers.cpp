@@ -74,6 +74,8 @@ std::optional<std::string> FactGuard::look() {
   sequence_a_ = a->sequence;
   sequence_b_ = b->sequence;
   if (a->resuid != b->resuid || a->resuid == 0) return std::nullopt;
+  // One that was created anew knows nothing until it has everything.
+  if (a->inconsistent || b->inconsistent) return std::nullopt;
   if (a->localcnt >= b->remotecnt && b->localcnt >= a->remotecnt) return std::nullopt;
   return fmt::format("counters went back: a {}/{}, b {}/{}", a->localcnt, a->remotecnt, b->localcnt,
                      b->remotecnt);

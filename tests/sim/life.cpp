@@ -194,6 +194,8 @@ void Life::reconcile() {
 void Life::end() {
   reconcile();
   pass_time();
+  // An operation that had failed before the repair may have been the last straw.
+  if (primary_->status().io.local_lost) bounce(*primary_);
   if (!wrong_.empty()) return;
   if (!world_.run_until_synced(*primary_, 2min)) return blame("healed, and not in sync (INV-13)");
   line_->workload.stop();

@@ -102,16 +102,22 @@ void Life::restart_primary() {
 
 /// Unless it says, or is known, to be behind: then the other one has everything (INV-5, INV-12).
 void Life::resume_primary() {
-  const bool gave_up = primary_ == diskless_ && primary_->status().role != Role::primary;
-  if (gave_up || is_refused(*primary_)) give_way();
+  const bool is_behind = primary_ == diskless_ || lagging_;
+  if ((is_behind && primary_->status().role != Role::primary) || is_refused(*primary_)) give_way();
 }
 
 /// Becomes primary, unless its own disk says that the other one has newer data.
 bool Life::is_refused(Machine& machine) {
-  const std::optional<Result<Role>> changed = machine.role(Role::primary);
-  if (changed && !*changed) {
+  const auto is_unfit = [&machine] {
+    const std::optional<Result<Role>> changed = machine.role(Role::primary);
+    if (!changed || *changed) return false;
     const Errc why = changed->error().code;
-    if (why == Errc::component_inconsistent || why == Errc::component_outdated) return true;
+    return why == Errc::component_inconsistent || why == Errc::component_outdated;
+  };
+  if (is_unfit()) return true;
+  if (swarm_.has_disk_errors() && machine.status().role != Role::primary) {
+    repair(machine);
+    if (is_unfit()) return true;
   }
   take_up(machine, Role::primary);
   return false;
@@ -211,6 +217,7 @@ void Life::bounce(Machine& machine) {
   const bool is_primary = &machine == primary_;
   if (!machine.up()) return is_primary ? restart_primary() : restart_secondary();
   const Role role = is_primary ? Role::primary : Role::secondary;
+  look_at_disks();
   if (random_.chance(25)) {
     (void)machine.begin_role(Role::init);
     lose_at_operation(machine);
