@@ -46,10 +46,9 @@ Result<SyncDecision> decide_sync(const SecondaryFacts& secondary, const PrimaryF
   if (secondary.inconsistent && primary.inconsistent) return Errc::both_inconsistent;
   if (resumes(secondary, primary))
     return SyncDecision{SyncSource::primary, SyncKind::regular, false};
-  Result<SyncDecision> decision = decide_related(secondary, primary);
-  if (decision && secondary.inconsistent)  // INV-5
-    return SyncDecision{SyncSource::primary, SyncKind::full, false};
-  return decision;
+  // INV-5. Whatever it counted before: when it was marked its peer had all that it acknowledged.
+  if (secondary.inconsistent) return SyncDecision{SyncSource::primary, SyncKind::full, false};
+  return decide_related(secondary, primary);
 }
 
 Result<SyncDecision> decide_by_counters(std::uint64_t secondary_resuid, Counters secondary,

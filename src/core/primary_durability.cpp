@@ -82,8 +82,8 @@ void Primary::count_episode() {
   localcnt_before_ = metadata().localcnt;
   generations_before_ = metadata().generations;
   ++metadata_.change().localcnt;
-  // INV-7. A generation that is certainly this node's alone goes on: with a peer that comes and goes
-  // and is never equal the past would be forgotten after a few losses.
+  // INV-7. A generation that is certainly this node's alone goes on: with a peer that comes and
+  // goes and is never equal the past would be forgotten after a few losses.
   if (!std::exchange(generation_is_mine_, true))
     metadata_.change().generations.begin(random_.next_id());
   episode_ticket_ = metadata_.commit();

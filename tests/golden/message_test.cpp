@@ -158,13 +158,10 @@ Codec codec_of(const Message& message) {
 
 /// Hand-made cases whose last message of the primary no receiver of ours accepts.
 const std::map<std::string, Errc> kRefused = {
-    {"hs-no-resource", Errc::missing_field},
-    {"hs-short-token", Errc::missing_field},
+    {"hs-no-resource", Errc::missing_field}, {"hs-short-token", Errc::missing_field},
     {"unknown-cmd", Errc::unsupported},  // the session refuses it, and goes on in version 3
-    {"missing-cmd", Errc::missing_field},
-    {"missing-offset", Errc::missing_field},
-    {"write-no-size", Errc::malformed},
-    {"write-unknown-checksum", Errc::unknown_algorithm},
+    {"missing-cmd", Errc::missing_field},    {"missing-offset", Errc::missing_field},
+    {"write-no-size", Errc::malformed},      {"write-unknown-checksum", Errc::unknown_algorithm},
 };
 
 const Message* last_of_primary(const Scenario& scenario) {

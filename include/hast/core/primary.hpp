@@ -256,7 +256,8 @@ class Primary final : public port::RequestSink,
   Ticket episode_ticket_ = 0;
   std::uint64_t localcnt_before_ = 0;  // the episode that is being counted
   Generations generations_before_;
-  bool generation_is_mine_ = false;  // it began in this process, and no peer was told to take it over
+  bool generation_is_mine_ =
+      false;                    // it began in this process, and no peer was told to take it over
   Ticket identity_ticket_ = 0;  // 0: durable
   // The outbox is released when both are durable: 0.
   Ticket merge_map_ticket_ = 0;
