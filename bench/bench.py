@@ -2,6 +2,7 @@
 """Runs fio's nbd engine against every candidate, interleaved round by round (A B C, A B C, ...), and
 prints the medians as Markdown: operations a second, latency, CPU time per operation, ratios."""
 import argparse
+import concurrent.futures
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import resync
 from servers import Servers
 
 # name, fio's rw, block size, queue depth
@@ -30,7 +32,7 @@ class Sample:
 
     def __init__(self, job, cpu):
         side = job["write"] if job["write"]["total_ios"] else job["read"]
-        operations = side["total_ios"]
+        operations = self.operations = side["total_ios"]
         if not operations or job["error"]:
             raise SystemExit(f"bench: fio did nothing (error {job['error']})")
         percentiles = side["clat_ns"]["percentile"]
@@ -38,6 +40,7 @@ class Sample:
         self.mib = side["bw_bytes"] / (1 << 20)
         self.p50 = percentiles["50.000000"] / 1000
         self.p99 = percentiles["99.000000"] / 1000
+        self.p999 = percentiles["99.900000"] / 1000
         self.cpu = {name: 1e6 * seconds / operations for name, seconds in cpu.items()}
 
 
@@ -69,14 +72,16 @@ def rows(name, samples, candidates):
         spread = (max(s.iops for s in own) - min(s.iops for s in own)) / iops if iops else 0
         yield (f"| {name} | {candidate.name} | {iops:,.0f} | {median(own, lambda s: s.mib):,.0f} "
                f"| {median(own, lambda s: s.p50):,.0f} | {median(own, lambda s: s.p99):,.0f} "
+               f"| {median(own, lambda s: s.p999):,.0f} "
                f"| {cpu} | {iops / base:.2f} | ±{50 * spread:.0f} % |")
         name = ""
 
 
 def measure(folder, args, out):
     print(f"\n### Disks in {folder}\n", file=out)
-    print("| workload | candidate | IOPS | MiB/s | p50 µs | p99 µs | CPU-µs per operation | ratio | spread |", file=out)
-    print("|---|---|--:|--:|--:|--:|--:|--:|--:|", file=out, flush=True)
+    print("| workload | candidate | IOPS | MiB/s | p50 µs | p99 µs | p99.9 µs | CPU-µs per operation | ratio | spread |",
+          file=out)
+    print("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|", file=out, flush=True)
     with Servers(args.build, folder, args.size, args.modes) as servers:
         candidates = servers.candidates()
         for name, rw, block, depth in args.workloads:
@@ -88,6 +93,50 @@ def measure(folder, args, out):
                     samples[candidate.name].append(fio(candidate, rw, block, depth, args.seconds))
             for row in rows(name, samples, candidates):
                 print(row, file=out, flush=True)
+
+
+def measure_cold(folder, args, out):
+    """First touches of extents: what the map costs (INV-1), and what group commit hides of it."""
+    print(f"\n### Cold writes in {folder}: 4 KiB random, QD 16, over {args.cold} MiB in extents of 2 MiB\n", file=out)
+    print("| metaflush | IOPS | p50 µs | p99 µs | CPU-µs per operation | ratio |", file=out)
+    print("|---|--:|--:|--:|--:|--:|", file=out, flush=True)
+    names = {"fullsync-no": "false", "fullsync-yes": "true"}
+    extra = {name: [f"metaflush: {word}"] for name, word in names.items()}
+    with Servers(args.build, folder, args.cold, list(names), extra) as servers:
+        candidates = [one for one in servers.candidates() if one.name in names]
+        samples = {one.name: [] for one in candidates}
+        for _ in range(args.rounds):
+            for one in candidates:
+                samples[one.name].append(fio(one, "randwrite", "4k", 16, args.seconds))
+        base = median(samples["fullsync-no"], lambda s: s.iops)
+        for one in candidates:
+            own = samples[one.name]
+            iops = median(own, lambda s: s.iops)
+            cpu = " + ".join(f"{median(own, lambda s, who=who: s.cpu[who]):.1f}" for who in one.processes)
+            print(f"| {names[one.name]} | {iops:,.0f} | {median(own, lambda s: s.p50):,.0f} "
+                  f"| {median(own, lambda s: s.p99):,.0f} | {cpu} | {iops / base:.2f} |", file=out, flush=True)
+
+
+def measure_threads(folder, args, out):
+    """Threads of hastd against resources that are busy at once."""
+    print(f"\n### Threads in {folder}: 4 KiB random write, fullsync, QD 4 a resource\n", file=out)
+    print("| threads | resources | IOPS of all | CPU-µs per operation |", file=out)
+    print("|--:|--:|--:|--:|", file=out, flush=True)
+    for threads in (1, 2, 4):
+        for count in (1, 8):
+            names = [f"fullsync-{number}" for number in range(count)]
+            with Servers(args.build, folder, 64, names, threads=threads) as servers:
+                busy = [one for one in servers.candidates() if one.name in names]
+                totals, costs = [], []
+                for _ in range(args.rounds):
+                    before = sum(busy[0].cpu().values())
+                    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+                        runs = list(pool.map(lambda one: fio(one, "randwrite", "4k", 4, args.seconds), busy))
+                    operations = sum(run.operations for run in runs)
+                    totals.append(sum(run.iops for run in runs))
+                    costs.append(1e6 * (sum(busy[0].cpu().values()) - before) / operations)
+                print(f"| {threads} | {count} | {statistics.median(totals):,.0f} | {statistics.median(costs):.1f} |",
+                      file=out, flush=True)
 
 
 class Tee:
@@ -115,10 +164,15 @@ def arguments():
     parser.add_argument("--workload", default="", help="only those with this in their name")
     parser.add_argument("--quick", action="store_true", help="one short round: does everything run?")
     parser.add_argument("--minutes", type=float, default=20, help="start no second round after that time")
+    parser.add_argument("--cold", type=int, default=4096, help="MiB of the volume of the cold writes")
+    parser.add_argument("--resync", type=int, default=2048, help="MiB of the volume that is resynchronised")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["paths", "cold", "resync", "threads"],
+                        help="of the benchmark: paths, cold, resync, threads")
     parser.add_argument("--output", help="also write the tables to this file")
     args = parser.parse_args()
     if args.quick:
         args.rounds, args.seconds, args.size, args.dir = 1, 0.5, 64, args.dir[:1]
+        args.cold = args.resync = 256
     args.deadline = time.monotonic() + 60 * args.minutes
     args.workloads = [one for one in WORKLOADS if args.workload in one[0]]
     return args
@@ -132,8 +186,16 @@ def main():
     print(f"{args.rounds} rounds of {args.seconds:g} s, {runs} runs, about {runs * (args.seconds + 0.8) / 60:.0f} minutes; "
           f"{os.cpu_count()} cores; {time.strftime('%F')}.", file=out)
     print("Medians. CPU: nbdkit, or primary + secondary. Ratio: IOPS against nbdkit on the same disk.", file=out)
+    print(f"Load average at the start: {os.getloadavg()[0]:.1f}.", file=out)
     for folder in args.dir:
-        measure(folder, args, out)
+        if "paths" in args.parts:
+            measure(folder, args, out)
+    if "cold" in args.parts:
+        measure_cold(args.dir[-1], args, out)
+    if "resync" in args.parts:
+        resync.table(args.build, args.dir[0], args.resync, max(1, args.rounds // 2), out)
+    if "threads" in args.parts:
+        measure_threads(args.dir[0], args, out)
     return 0
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Compares a replicated pair with `nbdkit file` on the same disk in the same run:
+# Compares a replicated pair with `nbdkit file` and `qemu-nbd` on the same disk in the same run:
 #
 #   bench/bench.sh BUILD_DIR [--rounds N] [--quick] [--modes fullsync,memsync,async] [--dir DIR]
 #                            [--seconds S] [--size MIB] [--minutes M] [--workload WORD] [--output FILE.md]
+#                            [--parts paths,cold,resync,threads] [--cold MIB] [--resync MIB]
 #
 # --dir names folders for the disks, comma separated (default: /dev/shm, and the folder of TMPDIR).
 set -euo pipefail

@@ -43,8 +43,11 @@ class Candidate:
 
 
 class Servers:
-    def __init__(self, build, parent, size_mib, modes):
+    def __init__(self, build, parent, size_mib, modes, extra=None, threads=1):
+        """`modes` names the resources, each after its replication mode (what follows a dash only tells
+        them apart); `extra` holds further lines of their configuration."""
         self.build, self.modes = os.path.abspath(build), modes
+        self.extra, self.threads = extra or {}, threads
         self.folder = tempfile.mkdtemp(prefix="hast-bench.", dir=parent)
         self.size = size_mib << 20
         self.running = []
@@ -80,12 +83,13 @@ class Servers:
 
     def write_config(self):
         port = free_port()
-        lines = ["nodes:"]
+        lines = [f"threads: {self.threads}", "nodes:"]
         for node, number in (("a", 1), ("b", 2)):
             lines.append(f"  {node}: {{ listen: \"tcp://127.0.0.{number}:{port}\", control: {self.path(node)}.ctl }}")
         lines.append("resources:")
         for mode in self.modes:
-            lines += [f"  {mode}:", f"    replication: {mode}", "    nodes:"]
+            lines += [f"  {mode}:", f"    replication: {mode.split('-')[0]}"]
+            lines += [f"    {line}" for line in self.extra.get(mode, [])] + ["    nodes:"]
             for node, own, peer in (("a", 1, 2), ("b", 2, 1)):
                 lines.append(f"      {node}: {{ local: {self.path(mode)}.{node}, remote: \"tcp://127.0.0.{peer}:{port}\", "
                              f"source: tcp://127.0.0.{own}, frontend: {{ type: nbd, listen: \"unix://{self.path(mode)}.{node}.sock\" }} }}")
@@ -108,6 +112,11 @@ class Servers:
     def start(self):
         self.make_disk("plain")
         self.spawn("nbdkit", "nbdkit", "-f", "-U", self.path("plain.sock"), "file", self.path("plain"))
+        if shutil.which("qemu-nbd"):
+            self.make_disk("qemu")
+            self.spawn("qemu", "qemu-nbd", "-t", "-e", "8", "-f", "raw", "--cache=writeback",
+                       "-k", self.path("qemu.sock"), self.path("qemu"))
+            wait_until(lambda: os.path.exists(self.path("qemu.sock")), "qemu-nbd listens")
         self.write_config()
         for mode in self.modes:
             for node in "ab":
@@ -124,7 +133,11 @@ class Servers:
     def candidates(self):
         plain = Candidate("nbdkit file", f"nbd+unix:///?socket={self.path('plain.sock')}", {"server": self.pids["nbdkit"]})
         pair = {"primary": self.pids["a"], "secondary": self.pids["b"]}
-        return [plain] + [Candidate(mode, f"nbd+unix:///{mode}?socket={self.path(mode)}.a.sock", pair)
+        servers = [plain]
+        if "qemu" in self.pids:
+            servers.append(Candidate("qemu-nbd", f"nbd+unix:///?socket={self.path('qemu.sock')}",
+                                     {"server": self.pids["qemu"]}))
+        return servers + [Candidate(mode, f"nbd+unix:///{mode}?socket={self.path(mode)}.a.sock", pair)
                           for mode in self.modes]
 
     def close(self):
