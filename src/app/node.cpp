@@ -24,6 +24,7 @@ engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   settings.checksum = config.checksum;
   settings.compression = config.compression;
   settings.timeout = std::chrono::seconds(config.timeout_s);
+  settings.heartbeat = std::chrono::seconds(config.heartbeat_s);
   settings.metaflush = config.metaflush;
   settings.io = config.io;
   settings.exec = config.exec;

@@ -53,6 +53,7 @@ void compare(const ResourceConfig& a, const ResourceConfig& b, std::vector<Chang
   change.word(Kind::checksum, a.checksum, b.checksum);
   change.word(Kind::compression, a.compression, b.compression);
   change.text(Kind::timeout, std::to_string(a.timeout_s), std::to_string(b.timeout_s));
+  change.text(Kind::heartbeat, std::to_string(a.heartbeat_s), std::to_string(b.heartbeat_s));
   change.text(Kind::metaflush, text_of(a.metaflush), text_of(b.metaflush));
   change.word(Kind::io, a.io, b.io);
   change.text(Kind::exec, text_of_hook(a.exec), text_of_hook(b.exec));
@@ -131,6 +132,7 @@ Effect effect_of(Kind kind, Role role) {
     case Kind::checksum:
     case Kind::compression:
     case Kind::timeout:
+    case Kind::heartbeat:
     case Kind::metaflush:
     case Kind::exec:
       break;
@@ -176,6 +178,8 @@ std::string_view to_string(Kind kind) {
       return "compression";
     case Kind::timeout:
       return "timeout";
+    case Kind::heartbeat:
+      return "heartbeat";
     case Kind::metaflush:
       return "metaflush";
     case Kind::io:

@@ -26,6 +26,7 @@ struct Settings {
   Given<Checksum> checksum;
   Given<Compression> compression;
   Given<std::uint32_t> timeout;
+  Given<std::uint32_t> heartbeat;
   Given<bool> metaflush;
   Given<IoMode> io;
   Given<std::string> exec;  // empty: none

@@ -120,6 +120,7 @@ Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Sett
   inherit(resource.checksum, {&given.checksum, &defaults.checksum});
   inherit(resource.compression, {&given.compression, &defaults.compression});
   inherit(resource.timeout_s, {&given.timeout, &defaults.timeout});
+  inherit(resource.heartbeat_s, {&given.heartbeat, &defaults.heartbeat});
   inherit(resource.metaflush, {&keys.metaflush, &given.metaflush, &defaults.metaflush});
   inherit(resource.io, {&keys.io, &given.io, &defaults.io});
   inherit(resource.exec, {&given.exec, &defaults.exec});

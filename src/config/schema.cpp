@@ -91,11 +91,12 @@ Result<void> read_named(const Node& node, const Table<T, count>& table, std::str
 }
 
 template <class T>
-constexpr Table<T, 7> kSettings{{
+constexpr Table<T, 8> kSettings{{
     {"replication", store<&T::replication, value::replication>},
     {"checksum", store<&T::checksum, value::checksum>},
     {"compression", store<&T::compression, value::compression>},
     {"timeout", store<&T::timeout, value::timeout>},
+    {"heartbeat", store<&T::heartbeat, value::heartbeat>},
     {"metaflush", store<&T::metaflush, value::flag>},
     {"io", store<&T::io, value::io_mode>},
     {"exec", store<&T::exec, value::hook>},

@@ -126,6 +126,9 @@ Result<bool> flag(const yaml::Node& node) {
 Result<std::uint32_t> timeout(const yaml::Node& node) {
   return number(node, "a number of seconds", kMaxTimeoutSeconds);
 }
+Result<std::uint32_t> heartbeat(const yaml::Node& node) {
+  return number(node, "a number of seconds", kMaxHeartbeatSeconds);
+}
 Result<std::uint32_t> threads(const yaml::Node& node) {
   return number(node, "a number of threads", kMaxThreads);
 }

@@ -14,6 +14,7 @@ Result<std::string> hook(const yaml::Node& node);  // a path, or `none`: empty
 Result<std::string> name(const yaml::Node& node);
 Result<bool> flag(const yaml::Node& node);
 Result<std::uint32_t> timeout(const yaml::Node& node);
+Result<std::uint32_t> heartbeat(const yaml::Node& node);
 Result<std::uint32_t> threads(const yaml::Node& node);
 
 Result<Replication> replication(const yaml::Node& node);

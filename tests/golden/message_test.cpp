@@ -159,7 +159,7 @@ Codec codec_of(const Message& message) {
 /// Hand-made cases whose last message of the primary no receiver of ours accepts.
 const std::map<std::string, Errc> kRefused = {
     {"hs-no-resource", Errc::missing_field}, {"hs-short-token", Errc::missing_field},
-    {"unknown-cmd", Errc::unsupported},  // the session refuses it, and goes on in version 3
+    {"unknown-cmd", Errc::missing_field},  // it has no seq either: there is nothing to answer
     {"missing-cmd", Errc::missing_field},    {"missing-offset", Errc::missing_field},
     {"write-no-size", Errc::malformed},      {"write-unknown-checksum", Errc::unknown_algorithm},
 };
@@ -191,7 +191,6 @@ Errc refusal_of(const Message& message) {
     return hello.error().code;
   }
   const auto request = decode_request(nv);
-  if (request && request->command == Command::unknown) return Errc::unsupported;
   REQUIRE_FALSE(request);
   return request.error().code;
 }

@@ -31,7 +31,7 @@ def first_messages(resource):
     yield "length 0", header(0)
     yield "length 4 GiB - 1", header(0xffffffff)
     yield "length 16 MiB", header(16 << 20) + bytes(4096)
-    yield "version 3", header(len(ok), 3) + ok
+    yield "version 4", header(len(ok), 4) + ok
     yield "version 255", header(len(ok), 255) + ok
     for size in (0xfffffff9, 0xfffffffc, 0xffffffff, 0x80000000, 0x7fffffff):
         block = raw_element(wire.STRING, b"resource", size)

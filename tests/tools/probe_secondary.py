@@ -25,6 +25,10 @@ STRICTER = {
 }
 
 
+# A version that only ours speaks: the original refuses it.
+NEWER = {"hs-main-header-version3": {"version": 2}}
+
+
 def essence(fields):
     return {name: value for name, value in fields.items() if name not in ("token", "_ver")}
 
@@ -79,7 +83,7 @@ def main():
         where = (host, int(port), stranger if name == "hs-unknown-peer" else source)
         original = index["result"]
         if name.startswith("hs-"):
-            expected = essence(original) if isinstance(original, dict) else original
+            expected = NEWER.get(name, essence(original) if isinstance(original, dict) else original)
             got = probe_handshake(folder, where)
         else:
             expected = [essence(one) if isinstance(one, dict) else one for one in original]

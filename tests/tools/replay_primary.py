@@ -77,7 +77,7 @@ class Peer(threading.Thread):
         listener.requests, _ = listener.listener.accept()
         listener.requests.settimeout(30)
         version, first, _ = wire.receive(listener.requests)
-        if first != {"resource": "r0", "version": 2} or version not in (1, 2):
+        if first != {"resource": "r0", "version": 3} or version not in (1, 2):
             raise Complaint(f"step 1 is {first}, header version {version}")
         listener.requests.sendall(self.session.answers[0][3])
         if "errmsg" in self.session.answers[0][1]:

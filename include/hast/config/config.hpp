@@ -44,7 +44,8 @@ struct ResourceConfig {
   Replication replication = Replication::memsync;
   Checksum checksum = Checksum::none;
   Compression compression = Compression::hole;
-  std::uint32_t timeout_s = 20;  // 1..kMaxTimeoutSeconds
+  std::uint32_t timeout_s = 20;   // 1..kMaxTimeoutSeconds
+  std::uint32_t heartbeat_s = 1;  // 1..kMaxHeartbeatSeconds
   bool metaflush = true;
   IoMode io = IoMode::automatic;
   std::string exec;  // path of the hook, empty: none
@@ -76,6 +77,7 @@ inline constexpr std::size_t kMaxNameBytes = 254;
 inline constexpr std::size_t kMaxPathBytes = 1023;
 inline constexpr std::size_t kMaxUnixPathBytes = 103;
 inline constexpr std::uint32_t kMaxTimeoutSeconds = 24 * 60 * 60;
+inline constexpr std::uint32_t kMaxHeartbeatSeconds = 60;
 inline constexpr std::uint32_t kMaxThreads = 64;
 inline constexpr std::size_t kMaxResources = 1024;
 

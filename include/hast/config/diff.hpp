@@ -32,6 +32,7 @@ struct Change {
     checksum,
     compression,
     timeout,
+    heartbeat,
     metaflush,
     io,
     exec,

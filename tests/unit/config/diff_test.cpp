@@ -66,6 +66,8 @@ TEST_CASE("each key of a resource is one change in its own words") {
        "resource b: compression changed from hole to lzf", Effect::live},
       {[](auto& r) { r.timeout_s = 5; }, Kind::timeout, "resource b: timeout changed from 20 to 5",
        Effect::live},
+      {[](auto& r) { r.heartbeat_s = 5; }, Kind::heartbeat,
+       "resource b: heartbeat changed from 1 to 5", Effect::live},
       {[](auto& r) { r.metaflush = false; }, Kind::metaflush,
        "resource b: metaflush changed from true to false", Effect::live},
       {[](auto& r) { r.io = IoMode::direct; }, Kind::io,

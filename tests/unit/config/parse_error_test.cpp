@@ -28,8 +28,8 @@ TEST_CASE("unknown keys are refused with their place and the nearest valid key")
 TEST_CASE("a key in the wrong place is told its right one") {
   CHECK(refused(resource_with("    remote: none\n")) ==
         "f:5:5: \"remote\" does not belong here but in resources.NAME.nodes.NODE.remote; valid: "
-        "replication, checksum, compression, timeout, metaflush, io, exec, local, name, frontend, "
-        "nodes");
+        "replication, checksum, compression, timeout, heartbeat, metaflush, io, exec, local, name, "
+        "frontend, nodes");
   CHECK(refused("timeout: 3\n").find("defaults.timeout") != std::string::npos);
 }
 
@@ -75,6 +75,7 @@ TEST_CASE("numbers out of range are refused") {
   for (const char* number : {"0", "-1", "86401", "99999999999999999999"})
     CHECK(refused("defaults: {timeout: " + std::string(number) + "}") ==
           "f:1:21: " + std::string(number) + " is out of range: 1 to 86400 is allowed");
+  CHECK(refused("defaults: {heartbeat: 61}") == "f:1:23: 61 is out of range: 1 to 60 is allowed");
   CHECK(refused("threads: 65") == "f:1:10: 65 is out of range: 1 to 64 is allowed");
   CHECK(parsed("threads: 64").threads == 64);
 }

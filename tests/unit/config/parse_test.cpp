@@ -112,12 +112,13 @@ resources:
     checksum: sha256
     compression: lzf
     timeout: 3
+    heartbeat: 2
     metaflush: true
     io: buffered
     exec: none
     nodes:
       nodea: { remote: none, local: /inner, name: inner, metaflush: off, io: auto, source: 10.0.0.1 }
-defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 7, metaflush: no, io: direct, exec: /h }
+defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 7, heartbeat: 9, metaflush: no, io: direct, exec: /h }
 )";
   const Config config = parsed(text);
   const ResourceConfig& plain = config.resources[0];
@@ -125,6 +126,7 @@ defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 
   CHECK(plain.checksum == Checksum::crc32);
   CHECK(plain.compression == Compression::none);
   CHECK(plain.timeout_s == 7);
+  CHECK(plain.heartbeat_s == 9);
   CHECK_FALSE(plain.metaflush);
   CHECK(plain.io == IoMode::direct);
   CHECK(plain.exec == "/h");
@@ -135,6 +137,7 @@ defaults: { replication: fullsync, checksum: crc32, compression: none, timeout: 
   CHECK(own.checksum == Checksum::sha256);
   CHECK(own.compression == Compression::lzf);
   CHECK(own.timeout_s == 3);
+  CHECK(own.heartbeat_s == 2);
   CHECK_FALSE(own.metaflush);
   CHECK(own.io == IoMode::automatic);
   CHECK(own.exec.empty());

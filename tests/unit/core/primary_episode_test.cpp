@@ -98,7 +98,7 @@ TEST_CASE("INV-3: every loss of the link begins an episode, and so does every st
   CHECK(durable_count(rig) == 2);
 }
 
-TEST_CASE("INV-7: many episodes alone are one generation: the common past is not forgotten") {
+TEST_CASE("INV-7: after many episodes alone the common past is not forgotten") {
   PrimaryRig rig;
   rig.start_connected();
   const Generations common = rig.primary().metadata().generations;
@@ -111,7 +111,6 @@ TEST_CASE("INV-7: many episodes alone are one generation: the common past is not
   CHECK(durable_count(rig) == 2 * Generations::kPast);
   CHECK(rig.metadata().generations.current != common.current);
   CHECK(rig.metadata().generations.contains(common.current));
-  CHECK(rig.metadata().generations.past[1] == 0);
 }
 
 TEST_CASE("INV-3: after a resync the counters are equal, and the next episode counts anew") {
