@@ -158,7 +158,7 @@ YAML
 
 write_hast_yaml() {
   cat > "$DIR/hast.yaml" << YAML
-defaults: { replication: fullsync, timeout: 5 }
+defaults: { replication: fullsync, timeout: 5, heartbeat: 5 }
 resources:
   $GROUP:
     nodes:
