@@ -7,7 +7,7 @@ COUNTER=${2:?usage: $0 BUILD_DIR MODE COUNTER_LIBRARY}
 MOST=100  # in the second that is watched
 
 command -v fio > /dev/null || skip "fio is not installed"
-ldd "$BUILD/hastd" | grep -qE 'lib(asan|tsan|ubsan)' && skip "a sanitizer brings its own allocator"
+[[ $(ldd "$BUILD/hastd") =~ lib(asan|tsan|ubsan) ]] && skip "a sanitizer brings its own allocator"
 
 mkdir "$DIR/bin"
 ln -s "$BUILD/hastctl" "$DIR/bin/hastctl"
