@@ -300,7 +300,11 @@ void Primary::mark_synced() {
   mine.remotecnt = peer_.local;
   mine.inconsistent = mine.outdated = false;
   mine.sync_from = 0;
-  if (peer_native_) mine.generations = peer_generations_;
+  if (peer_native_) {
+    // An episode that was counted since the peer was told is over, and so is its generation.
+    mine.generations = peer_generations_;
+    generation_is_mine_ = false;
+  }
   if (mine == before) return announce_synced();
   // Not before it is durable: on this news the other node may be promoted, and an older count found
   // here after a crash would look like a split-brain (INV-7).

@@ -130,6 +130,21 @@ void Life::repair_everything() {
   repair(world_.b());
 }
 
+namespace {
+
+/// What is on the platter is what was written last, of both copies of the metadata.
+bool copies_at_rest(Machine& machine) {
+  const DiskMedia& media = machine.drive().media;
+  for (const std::uint64_t offset : {std::uint64_t{0}, *machine.layout().second_copy}) {
+    if (!test::same_bytes(media.durable(offset, ondisk::kMetadataBytes),
+                          media.newest(offset, ondisk::kMetadataBytes)))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 /// A node goes down, and comes back to find one copy of its metadata damaged. Either alone is
 /// enough (INV-10); where both were not equal the other fault was there first.
 void Life::damage_metadata() {
@@ -138,7 +153,9 @@ void Life::damage_metadata() {
   const unsigned copy = random_.chance(50) ? 0 : 1;
   const Result<ondisk::Metadata> first = machine.metadata_copy(0);
   const Result<ondisk::Metadata> second = machine.metadata_copy(1);
-  if (first && second && first->sequence == second->sequence) {
+  // Nor is one that was being written when the process was killed anything to rely on.
+  const bool at_rest = copies_at_rest(machine);
+  if (at_rest && first && second && first->sequence == second->sequence) {
     const std::uint64_t sectors = ondisk::kMetadataBytes / History::kSectorBytes;
     const std::uint64_t offset = copy == 0 ? 0 : *machine.layout().second_copy;
     std::vector<std::byte> rot(History::kSectorBytes);

@@ -57,7 +57,6 @@ class Story {
   std::uint64_t operations_ = 0;
   bool other_was_complete_ = false;
   bool power_lost_ = false;
-  bool gave_up_disk_ = false;
   std::vector<std::string> wrong_;
 };
 
