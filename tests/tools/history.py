@@ -7,10 +7,14 @@ Every sector a client writes says which operation wrote it and where. The log ha
     A SEQ               it was acknowledged
     E SEQ ERRNO         it was answered with an error
     D                   the connection died: what was in flight may or may not have happened
+    O RUN SEQ OFF       the client, back again, saw this operation's sector there (SEQ 0: zeros)
+
+An operation that is sent again after D is issued again, under its old number.
 
 The rule of the judge is the one of atomic registers: a sector may hold the value of an operation X
 unless an acknowledged operation on it was issued after X had ended. So the last acknowledged write
-must be there, or one that was in flight beside it, or an unacknowledged one issued later.
+must be there, or one that was in flight beside it, or an unacknowledged one issued later. What the
+client saw while nothing was in flight counts as acknowledged then: it does not go away again.
 """
 import random
 import struct
@@ -34,6 +38,14 @@ def stamp(run, seq, offset):
 
 def stamps(run, seq, offset, length):
     return b"".join(stamp(run, seq, at) for at in range(offset, offset + length, SECTOR))
+
+
+def stamp_of(sector):
+    """(run, seq) of the operation that wrote these 512 bytes, (0, 0) of zeros, None if it is neither."""
+    if sector == ZEROS:
+        return 0, 0
+    _, _, run, seq, offset = HEADER.unpack(sector[:HEADER.size])
+    return (run, seq) if sector == stamp(run, seq, offset) else None
 
 
 def describe(sector):
@@ -76,6 +88,7 @@ class Log:
 class History:
     def __init__(self):
         self.operations = []
+        self.observed = []
         self.errors = 0
 
     @property
@@ -86,7 +99,7 @@ class History:
         return [op for op in self.operations if not op.acknowledged]
 
     def data_operations(self):
-        return [op for op in self.operations if op.kind != "F"]
+        return [op for op in self.operations + self.observed if op.kind != "F"]
 
 
 def read(path):
@@ -107,6 +120,11 @@ def read(path):
             op = open_ops.pop(int(word[1]))
             op.ended, op.acknowledged = position, word[0] == "A"
             history.errors += word[0] == "E"
+        elif word[0] == "O":
+            kind = "w" if int(word[2]) else "z"
+            op = Operation(int(word[1]), int(word[2]), kind, int(word[3]), SECTOR, position)
+            op.ended, op.acknowledged = position + 0.5, True
+            history.observed.append(op)
         else:  # R, D: nothing of before is in flight any more
             for op in open_ops.values():
                 op.ended = position
@@ -123,14 +141,24 @@ class Judge:
         self.by_sector = {}
         self.all_by_sector = {}
         self.history = history
+        self.impossible = []  # observations of what could not be there any more, or never was
+        observed = set(map(id, history.observed))
         for op in sorted(history.data_operations(), key=lambda op: op.issued):
+            if id(op) in observed and not self.is_possible(op):
+                self.impossible.append(op)
             for sector in range(op.offset // SECTOR, (op.offset + op.length) // SECTOR):
                 self.all_by_sector.setdefault(sector, []).append(op)
 
-    def candidates(self, sector):
+    def is_possible(self, observed):
+        """Could the client see this then? The operations of later are not there yet."""
+        ops, untouched = self.candidates(observed.offset // SECTOR, observed.issued)
+        found = observed.content(observed.offset)
+        return untouched and self.is_initial(found) or any(op.content(observed.offset) == found for op in ops)
+
+    def candidates(self, sector, since=float("inf")):
         """Operations whose value may be the last; and whether the initial contents may still be."""
         ops = self.all_by_sector.get(sector, ())
-        latest = max((op.issued for op in ops if op.acknowledged), default=None)
+        latest = max((op.issued for op in ops if op.acknowledged and op.ended < since), default=None)
         if latest is None:
             return ops, True
         return [op for op in ops if op.ended is None or op.ended > latest], False

@@ -54,6 +54,28 @@ class StrictJudge(unittest.TestCase):
         self.assertEqual(judge(log(*lines), [w(1)]), [])
         self.assertEqual(judge(log(*lines), [w(2)]), [])
 
+    def test_a_write_that_was_sent_again_is_like_any_other(self):
+        lines = ("I 1 w 0 512", "A 1", "I 2 w 0 512", "D", "I 2 w 0 512", "A 2")
+        self.assertEqual(judge(log(*lines), [w(2)]), [])
+        self.assertEqual(judge(log(*lines), [w(1)]), [0])
+
+    def test_what_the_client_saw_stays(self):
+        lines = ("I 1 w 0 512", "A 1", "I 2 w 0 512", "D")
+        self.assertEqual(judge(log(*lines, f"O {RUN} 2 0"), [w(2)]), [])
+        self.assertEqual(judge(log(*lines, f"O {RUN} 2 0"), [w(1)]), [0])
+        self.assertEqual(judge(log(*lines, f"O {RUN} 1 0"), [w(2)]), [0])
+
+    def test_seeing_what_cannot_be_there_is_noted(self):
+        for seen, possible in ((f"O {RUN} 2 0", True), (f"O {RUN} 1 0", False), ("O 0 0 0", False)):
+            path = log(*ONE_THEN_TWO, seen)
+            self.assertEqual(history.Judge(history.read(path), "zero").impossible == [], possible)
+            os.unlink(path)
+
+    def test_observations_are_no_acknowledgements(self):
+        path = log("I 1 w 0 512", "D", f"O {RUN} 1 0")
+        self.assertEqual(history.read(path).acknowledged, 0)
+        os.unlink(path)
+
     def test_a_write_in_doubt_of_an_older_connection_cannot_return(self):
         lines = ("I 1 w 0 512", "D", "I 2 w 0 512", "A 2")
         self.assertEqual(judge(log(*lines), [w(1)]), [0])

@@ -43,7 +43,7 @@ def connect(uri):
 class Connection:
     def __init__(self, uri):
         self.handle = connect(uri)
-        self.in_flight = {}  # seq -> buffer, which must outlive the request
+        self.in_flight = {}  # seq -> the request; its buffer must outlive it
         self.answers = []    # (seq, errno) that the callbacks collected
 
     def alive(self):
@@ -55,7 +55,7 @@ class Connection:
             return 1
         import nbd
         handle = self.handle
-        self.in_flight[seq] = data
+        self.in_flight[seq] = (seq, kind, offset, length, data)
         if kind in "wf":
             handle.aio_pwrite(data, offset, completed, nbd.CMD_FLAG_FUA if kind == "f" else 0)
         elif kind == "t":
@@ -73,6 +73,8 @@ class Writer:
         self.log = history.Log(args.history)
         self.run = random.SystemRandom().getrandbits(48)
         self.connections = [Connection(args.uri) for _ in range(args.connections)]
+        self.unanswered = []  # requests to be sent again
+        self.returns = self.torn = 0
         total = self.connections[0].handle.get_size()
         self.begin = args.begin
         self.sectors = ((args.length or total - args.begin)) // history.SECTOR
@@ -104,6 +106,11 @@ class Writer:
         return any(connection.in_flight for connection in self.connections)
 
     def issue(self, connection):
+        if self.unanswered:
+            seq, kind, offset, length, data = self.unanswered.pop(0)
+            self.issued += 1
+            self.log.line(f"I {seq} {kind} {offset} {length}")
+            return connection.submit(seq, kind, offset, length, data)
         kind = self.random.choice(self.kinds)
         sectors = min(self.random.choice(self.sizes) // history.SECTOR, self.sectors)
         offset = length = 0
@@ -147,10 +154,51 @@ class Writer:
             elif direction & 2:
                 handle.aio_notify_write()
 
+    def come_back(self):
+        """The server went away. True if it was there again within the time that --reconnect gives it."""
+        import nbd
+        in_doubt = [request for connection in self.connections for request in connection.in_flight.values()]
+        self.log.line("D")
+        self.log.flush()
+        deadline = time.monotonic() + self.args.reconnect
+        while time.monotonic() < deadline and not self.stop_wanted:
+            try:
+                self.connections = [Connection(self.args.uri) for _ in range(self.args.connections)]
+                self.look_at(in_doubt)
+            except nbd.Error:
+                time.sleep(0.01)
+                continue
+            self.returns += 1
+            # Some are sent again, as clients that know their trade do; some stay in doubt for ever.
+            self.unanswered += [request for request in in_doubt if self.random.random() < 0.7]
+            return True
+        return False
+
+    def look_at(self, requests):
+        """What is there of requests without an answer stays from now on; of each sector all or nothing."""
+        for _, kind, offset, length, _ in requests:
+            if kind == "F":
+                continue
+            found = bytes(self.connections[0].handle.pread(length, offset))
+            for at in range(0, length, history.SECTOR):
+                stamp = history.stamp_of(found[at:at + history.SECTOR])
+                if stamp is None:
+                    self.torn += 1
+                    print(f"offset {offset + at}: {history.describe(found[at:at + history.SECTOR])}")
+                else:
+                    self.log.line(f"O {stamp[0]} {stamp[1]} {offset + at}")
+
     def write(self):
         """True when it ended as wanted, False when the server went away."""
-        import nbd
         self.log.line(f"R {self.run}")
+        while not self.write_here():
+            if not self.args.reconnect or not self.come_back():
+                return self.stop_wanted and bool(self.args.reconnect)
+        return True
+
+    def write_here(self):
+        """The same, on the connections that there are."""
+        import nbd
         try:
             while not self.finished():
                 for connection in self.connections:
@@ -167,7 +215,8 @@ class Writer:
         finally:
             for connection in self.connections:
                 self.collect(connection)
-            self.log.line("D")
+            if not self.args.reconnect or self.finished():
+                self.log.line("D")
             self.log.flush()
         return True
 
@@ -181,7 +230,10 @@ def run(args):
     in_doubt = writer.issued - writer.acknowledged - writer.errors
     print(f"{writer.acknowledged} acknowledged, {in_doubt} in doubt, {writer.errors} errors, "
           f"{writer.acknowledged / seconds:.0f} a second"
+          + (f", came back {writer.returns} times" if args.reconnect else "")
           + ("" if alive else "; the server went away"))
+    if writer.torn:
+        return 2
     if writer.errors and not args.errors_ok:
         return 4
     return 0 if alive else 3
@@ -221,6 +273,8 @@ def verify(args):
         (prefix.piece if prefix else judge.strict)(at // history.SECTOR, data, complain)
     if prefix:
         prefix.finish(complain)
+    for op in judge.impossible:
+        complain(op.offset, f"the client saw operation {op.seq}({op.kind}), which could not be there")
     touched = len(judge.all_by_sector)
     lost = f", {len(prefix.lost)} acknowledged ones not there yet" if prefix else ""
     print(f"{total >> 20} MiB read, {touched} sectors touched by {past.acknowledged} acknowledged and "
@@ -310,6 +364,9 @@ def main():
     one.add_argument("--length", type=size, default=0)
     one.add_argument("--seed", type=int, default=None)
     one.add_argument("--errors-ok", action="store_true")
+    one.add_argument("--reconnect", type=float, default=0,
+                     help="seconds to try again when the server went away; what had no answer is looked at, "
+                     "and most of it sent again")
     one.set_defaults(call=run)
 
     one = commands.add_parser("verify")

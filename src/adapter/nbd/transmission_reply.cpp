@@ -165,8 +165,11 @@ void Transmission::conclude(Command& command) {
 
 // Replies ---------------------------------------------------------------------------------------
 
-/// With its error, or success without data.
+/// With its error, or success without data. Whatever fails after the withdrawal is not answered at
+/// all: the connection ends, and a client that comes back asks again, of whoever serves then. An
+/// error would be taken for the disk's.
 void Transmission::answer(Command& command) {
+  if (withdrawn_ && command.error.error != 0) return close(command);
   const std::uint64_t cookie = command.request.cookie;
   const Refusal& error = command.error;
   ByteWriter head(command.reply.head);

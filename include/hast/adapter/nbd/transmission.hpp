@@ -69,7 +69,8 @@ class Transmission final : private port::SlotWaiter {
   bool has_output() const { return !outputs_.empty(); }
   void sent(std::size_t bytes);
 
-  /// Nothing new reaches the sink; what it has is answered, the rest with NBD_ESHUTDOWN.
+  /// Nothing new reaches the sink; what it has and can do is answered. The rest stays without an
+  /// answer: its client comes back and asks again.
   void withdraw();
   /// The socket is gone: nothing is answered any more.
   void abort();
