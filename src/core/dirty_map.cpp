@@ -122,6 +122,11 @@ void DirtyMap::forget_hot_set() {
   hot_head_ = hot_tail_ = kNotHot;
 }
 
+void DirtyMap::forget_stable() {
+  stable_.reset_all();
+  changed_pages_.set_all();
+}
+
 void DirtyMap::page_stable(std::uint64_t page, ConstByteSpan written) {
   const std::uint64_t first = page * kPageBytes * 8;
   const std::uint64_t end = std::min<std::uint64_t>(first + written.size() * 8, extents_.size());

@@ -1,5 +1,6 @@
 #include "hast/core/metadata_writer.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "hast/base/assert.hpp"
@@ -12,8 +13,15 @@ MetadataWriter::MetadataWriter(const Component& component, Observer& observer)
       metadata_(component.metadata),
       observer_(observer),
       block_(ondisk::kMetadataBytes),
-      reversed_(second_copy_ && component.second_copy_stale) {
+      reversed_(second_copy_ && component.second_copy_stale),
+      durable_sequence_(component.metadata.sequence) {
   completes_with<&MetadataWriter::step_done>(op_, this);
+}
+
+void MetadataWriter::continue_on(const Component& component) {
+  HAST_ASSERT(idle() && component.layout.second_copy == second_copy_);
+  reversed_ = second_copy_ && component.second_copy_stale;
+  metadata_.sequence = std::max(metadata_.sequence, component.metadata.sequence);
 }
 
 Ticket MetadataWriter::commit() {
@@ -29,7 +37,7 @@ void MetadataWriter::begin() {
   running_ = true;
   again_ = false;
   ++ticket_;
-  ++metadata_.sequence;
+  written_sequence_ = ++metadata_.sequence;
   // Our fields also in a component that an original made: it ignores them, and the checksum guards.
   const Result<void> encoded = ondisk::encode(metadata_, ondisk::Format::extended, block_.span());
   HAST_ASSERT(encoded.has_value());  // the fields were read from such a block or planned for one
@@ -66,7 +74,10 @@ void MetadataWriter::step_done(port::DiskOp& op) {
 
 void MetadataWriter::finish(int error) {
   running_ = false;
-  if (error == 0) reversed_ = false;
+  if (error == 0) {
+    reversed_ = false;
+    durable_sequence_ = written_sequence_;
+  }
   const Ticket done = ticket_;
   if (again_) begin();  // first, so that the observer sees a consistent writer
   observer_.metadata_committed(done, error);

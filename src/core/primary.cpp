@@ -21,7 +21,9 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
       metadata_(component, *this),
       commit_(component, volume_.map, options.metaflush, *this),
       barrier_(volume_.disk, volume_.outbox, volume_.map),
-      resync_(volume_, options.resync_window, *this) {
+      resync_(volume_, options.resync_window, *this),
+      repair_(volume_, *this),
+      on_local_error_(options.on_local_error) {
   metadata_.change().prevrole = Role::primary;  // stored with the next commit
   derive_generation();
   if (options.promotion == Promotion::forced) {
@@ -222,28 +224,6 @@ void Primary::remote_done(RemoteOp& op) {
   advance(slot);
 }
 
-void Primary::local_failed(Slot& slot, IoKind kind) {
-  switch (kind) {
-    case IoKind::read:
-      ++io_.read_errors;
-      break;
-    case IoKind::flush:
-      ++io_.flush_errors;
-      break;
-    case IoKind::discard:
-      ++io_.delete_errors;
-      break;
-    case IoKind::write:
-    case IoKind::write_zeroes:
-      ++io_.write_errors;
-      break;
-  }
-  happened({.kind = Event::Kind::local_io_failed,
-            .io = kind,
-            .error = slot.local_error,
-            .offset_bytes = slot.offset_bytes});
-}
-
 /// The peer refuses an operation: it cannot be relied on. The link is restarted, which ends in a
 /// resync that says whether it can.
 void Primary::peer_failed(IoKind kind, std::uint64_t offset_bytes, int error) {
@@ -287,6 +267,8 @@ void Primary::read_remotely(Slot& slot) {
 void Primary::advance_read(Slot& slot) {
   if (slot.local == LocalState::ok || slot.remote_state == RemoteState::ok) {
     answer(slot, 0);
+    if (slot.local == LocalState::failed && may_repair(slot.offset_bytes, slot.length_bytes))
+      repair_.ask(slot.offset_bytes, slot.length_bytes);
   } else if (slot.local == LocalState::failed && slot.remote_state == RemoteState::absent &&
              slot.remote_error == 0) {
     return read_remotely(slot);
@@ -322,7 +304,7 @@ bool Primary::discards_possible() const {
 
 void Primary::write_locked(Slot& slot) {
   slot.holds_lock = true;
-  if (local_lost_) return dispatch(slot);
+  if (local_lost_ && attach_ == Attach::none) return dispatch(slot);
   slot.holds_extents = true;
   if (volume_.map.begin_write(slot.extents) == DirtyMap::Start::stable) return dispatch(slot);
   ++io_.activemap_updates;
@@ -351,23 +333,12 @@ void Primary::dispatch(Slot& slot) {
     volume_.map.need_sync(slot.extents);
   }
   if (local_lost_) {
+    volume_.stale.set(slot.offset_bytes, slot.length_bytes);
     slot.local = LocalState::absent;
     release_lock(slot);
   } else {
     submit_disk(slot, slot.kind);
   }
-}
-
-/// INV-11: the peer alone has this write. From now on the range is read from there, until a resync
-/// has repaired it. Impossible while anything acknowledged may be missing there: then neither node
-/// could repair the other.
-void Primary::rely_on_peer(Slot& slot) {
-  if (!peer_has_everything()) {
-    slot.remote_state = RemoteState::absent;
-    return;
-  }
-  volume_.stale.set(slot.offset_bytes, slot.length_bytes);
-  record_lag();
 }
 
 void Primary::advance_write(Slot& slot) {

@@ -171,6 +171,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   if (lag_ == Lag::recording && ticket >= lag_ticket_)
     lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
   if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
+  attach_step(attach_metadata_ticket_, ticket, error);
   metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
   if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
 
@@ -203,6 +204,7 @@ void Primary::map_committed(Ticket ticket, int error) {
       happened({.kind = Event::Kind::map_failed, .error = error});
     }
   }
+  attach_step(attach_map_ticket_, ticket, error);
   SlotList waiting;
   waiting.splice_back(waiting_map_);
   while (Slot* slot = waiting.pop_front()) {
@@ -232,31 +234,6 @@ void Primary::release_when_merged() {
 
 void Primary::commit_changed_map() {
   if (volume_.map.changed_pages().any() && !local_lost_) commit_.commit();
-}
-
-/// True if nothing acknowledged exists on this node alone, durably so where a resync was needed.
-bool Primary::peer_has_everything() const {
-  if (!volume_.outbox.connected() || peer_marked_) return false;
-  if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
-  const std::deque<Slot>& slots = slots_.slots();
-  return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
-    return slot.in_core && slot.is_write() && slot.answered &&
-           slot.remote_state == RemoteState::pending;
-  });
-}
-
-bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }
-
-/// From now on the peer serves alone.
-void Primary::lose_local(int error) {
-  local_lost_ = true;
-  volume_.stale.set_all();
-  resync_.stop();
-  sync_due_ = sync_ending_ = false;
-  happened({.kind = Event::Kind::local_lost, .error = error});
-  // The peer may know that it is ahead; it must also know that no map tracks what it gets now.
-  if (alone_ == Alone::told) alone_ = Alone::unsaid;
-  record_lag();
 }
 
 }  // namespace hast::core

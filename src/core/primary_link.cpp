@@ -86,16 +86,18 @@ bool Primary::merge(const PeerAnswer& answer) {
     metadata_.change().inconsistent = false;
     metadata_changed = true;
   }
-  Bitmap newer_there(volume_.map.extents());
-  newer_there.import_bytes(answer.map);
-  volume_.map.need_sync_bits(answer.map);
+  // It wrote nothing alone since it is known to be ahead: `stale` says where, which it need not
+  // know itself (INV-12).
+  const bool nothing_new = peer_ahead_ && answer.source == SyncSource::secondary &&
+                           answer.counters.local == peer_.local &&
+                           answer.generations == peer_generations_;
+  if (!nothing_new) volume_.map.need_sync_bits(answer.map);
   if (answer.source == SyncSource::primary) return metadata_changed;
 
-  // INV-6. If it wrote nothing alone since we knew it to be ahead, what else differs is ours.
-  const bool wrote_again = !peer_ahead_ || answer.counters.local != peer_.local;
-  const Bitmap& stale = wrote_again ? volume_.map.unsynced() : newer_there;
-  for (std::uint64_t e = stale.find_next(0); e != Bitmap::npos; e = stale.find_next(e + 1))
-    volume_.stale.set_extent(e, volume_.data_bytes());
+  const Bitmap& differs = volume_.map.unsynced();
+  for (std::uint64_t e = differs.find_next(0); e != Bitmap::npos && !nothing_new;
+       e = differs.find_next(e + 1))
+    volume_.stale.set_extent(e, volume_.data_bytes());  // INV-6
   peer_ahead_ = true;
   lag_ = Lag::recording;  // INV-5: before the first block is copied here
   metadata_.change().inconsistent = true;
@@ -289,6 +291,7 @@ void Primary::mark_synced() {
   synced_from_ = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   peer_ahead_ = false;
   lag_ = Lag::none;
+  alone_ = Alone::unsaid;    // what the peer knew of it ended with sync_end
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
   // What waits for the present count has been copied like everything else: it must not count again.
   for (Slot& slot : waiting_metadata_) {
@@ -344,6 +347,7 @@ void Primary::prepare_stop() {
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = false;
   resync_.stop();
+  repair_.stop();
   last_barrier_due_ = true;
   run_last_barrier();
 }
@@ -357,7 +361,7 @@ void Primary::run_last_barrier() {
 
 bool Primary::quiet() const {
   return slots_.all_free() && resync_.idle() && barrier_.idle() && metadata_.idle() &&
-         commit_.idle() && answered_.empty() && volume_.outbox.waiting() == 0 &&
+         commit_.idle() && repair_.idle() && answered_.empty() && volume_.outbox.waiting() == 0 &&
          volume_.outbox.outstanding() == 0;
 }
 
@@ -366,7 +370,8 @@ PrimaryStatus Primary::status() const {
   status.io = io_;
   status.dirty_bytes = volume_.map.dirty_extents() * volume_.map.extent_bytes();
   status.unsynced_bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes();
-  status.stale_bytes = std::min(volume_.stale.bytes(), volume_.data_bytes());
+  status.stale_bytes =
+      local_lost_ ? volume_.data_bytes() : std::min(volume_.stale.bytes(), volume_.data_bytes());
   status.local_lost = local_lost_;
   status.syncing = resync_.running() || sync_ending_;
   status.sync_source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;

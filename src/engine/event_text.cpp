@@ -45,9 +45,21 @@ EventText describe(const core::Event& event) {
               ""};
     case Kind::local_lost:
       return {LogLevel::error,
-              fmt::format("The local component is given up: {}. Everything is served by "
-                          "the peer from now on; replace the disk.",
+              fmt::format("The local component is given up: {}. Everything is served by the peer "
+                          "from now on. Repair or replace the disk (a new one: hastctl create), "
+                          "then: hastctl attach.",
                           why),
+              ""};
+    case Kind::local_attached:
+      return {LogLevel::info,
+              fmt::format("The local component is in use again; {} of it are copied from the peer.",
+                          bytes),
+              ""};
+    case Kind::read_repaired:
+      return {LogLevel::warning,
+              fmt::format("{} at byte {} could not be read here and were rewritten with the "
+                          "peer's data. If this goes on, replace the disk.",
+                          bytes, event.offset_bytes),
               ""};
     case Kind::map_failed:
       return {LogLevel::error,

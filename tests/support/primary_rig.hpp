@@ -23,7 +23,12 @@ namespace hast::test {
 
 struct RigOptions {
   ComponentShape shape;
-  core::PrimaryOptions primary{Replication::fullsync, core::MapCommit::Flush::yes, 8, 4};
+  core::PrimaryOptions primary{.replication = Replication::fullsync,
+                               .metaflush = core::MapCommit::Flush::yes,
+                               .slots = 8,
+                               .resync_window = 4,
+                               .promotion = core::Promotion::resumed,
+                               .on_local_error = OnLocalError::pass};
 };
 
 /// What the scripted peer knows of itself; its handshake answers follow from it.
@@ -31,6 +36,7 @@ struct PeerIdentity {
   std::uint64_t resuid = 0;
   core::Counters counters;
   std::vector<std::uint64_t> dirty;  // bits of its own map
+  bool native = false;               // it obeys orders
 };
 
 class PrimaryRig {
@@ -139,6 +145,7 @@ class PrimaryRig {
     answer.counters = identity.counters;
     answer.virgin = decision.virgin;
     answer.source = decision.source;
+    answer.native = identity.native;
     if (decision.kind != core::SyncKind::own_extents) answer.map = map;
     Result<void> up = primary_->link_up(answer, facts);
     if (up) peer_.attach(*primary_);

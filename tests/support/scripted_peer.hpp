@@ -23,6 +23,7 @@ struct PeerArrival {
   bool memsync = false;
   bool received_sent = false;
   std::vector<std::byte> data;  // as it was when it was sent
+  core::PeerOrder::Kind order = core::PeerOrder::Kind::none;
 
   bool changes_data() const { return kind != IoKind::read && kind != IoKind::flush; }
   bool overlaps(const PeerArrival& other) const {
@@ -53,6 +54,7 @@ class ScriptedPeer {
       if (watcher_) watcher_(*op);
       PeerArrival arrival{op->seq, op->kind, op->offset_bytes, op->length_bytes, op->memsync,
                           false,   {}};
+      if (op->order != nullptr) orders_.push_back(arrival.order = op->order->kind);
       if (op->kind == IoKind::write && op->data != nullptr)
         arrival.data.assign(op->data, op->data + op->length_bytes);
       if (op->kind == IoKind::write_zeroes) arrival.data.resize(op->length_bytes);
@@ -61,6 +63,8 @@ class ScriptedPeer {
     }
     return taken;
   }
+  /// Every order there was, oldest first.
+  const std::vector<core::PeerOrder::Kind>& orders() const { return orders_; }
   std::size_t arrived() const { return arrived_.size(); }
   const PeerArrival& arrived(std::size_t index) const { return arrived_.at(index); }
   std::size_t arrived_of(IoKind kind) const {
@@ -158,6 +162,7 @@ class ScriptedPeer {
   DiskMedia media_;
   core::Primary* primary_ = nullptr;
   std::deque<PeerArrival> arrived_;
+  std::vector<core::PeerOrder::Kind> orders_;
   std::vector<DiskFault> faults_;
   std::function<void(const core::RemoteOp&)> watcher_;
 };

@@ -21,6 +21,10 @@ enum class Compression : std::uint8_t { none, hole, lzf };
 /// buffered. FreeBSD's providers have no cache to go through.
 enum class IoMode : std::uint8_t { automatic, buffered, direct };
 
+/// What a primary does when its component fails a write: give it up and serve everything from the
+/// peer, or pass over it and serve only what was not written from there.
+enum class OnLocalError : std::uint8_t { detach, pass };
+
 /// Who copies to whom after a handshake. Values are those on the wire (wire-protocol §5.3).
 enum class SyncSource : std::uint8_t { primary = 1, secondary = 2 };
 
@@ -32,6 +36,7 @@ std::string_view to_string(Replication mode);
 std::string_view to_string(Checksum checksum);
 std::string_view to_string(Compression compression);
 std::string_view to_string(IoMode mode);
+std::string_view to_string(OnLocalError policy);
 std::string_view to_string(SyncSource source);
 std::string_view to_string(IoKind kind);
 
@@ -40,5 +45,6 @@ std::optional<Replication> parse_replication(std::string_view word);
 std::optional<Checksum> parse_checksum(std::string_view word);
 std::optional<Compression> parse_compression(std::string_view word);
 std::optional<IoMode> parse_io_mode(std::string_view word);
+std::optional<OnLocalError> parse_on_local_error(std::string_view word);
 
 }  // namespace hast

@@ -57,6 +57,10 @@ class DirtyMap {
   std::uint64_t clean();
   void forget_hot_set();  // before an orderly stop: the hot set may be cleaned too
 
+  /// Another disk carries the map from now on, or the same one after who knows what: no bit is
+  /// known to be on it.
+  void forget_stable();
+
   // The image and its pages, for MapCommit.
   static constexpr std::uint32_t kPageBytes = 4096;
   Bitmap& changed_pages() { return changed_pages_; }

@@ -17,6 +17,8 @@ struct Event {
     in_sync,             // connected and there was nothing to copy
     local_io_failed,     // io, offset_bytes, error: served from the peer from now on
     local_lost,          // error: the map or the metadata cannot be written; the peer serves alone
+    local_attached,      // bytes: how much of it is to be copied from the peer
+    read_repaired,       // offset_bytes, bytes: unreadable here, rewritten with the peer's data
     map_failed,          // error: the activemap cannot be written; writes to new extents fail
     metadata_failed,     // error: the metadata cannot be written; nothing new is acknowledged alone
     peer_io_failed,      // io, error: the peer refused an operation; the link is restarted

@@ -32,6 +32,11 @@ class MetadataWriter {
   /// The ticket of the commit that will hold the present fields.
   Ticket commit();
   bool idle() const { return !running_; }
+  /// The sequence number of the newest metadata known to be on stable storage.
+  std::uint64_t durable_sequence() const { return durable_sequence_; }
+  /// Idle only. The next commit goes to another component of the same layout, or to the same one
+  /// after who knows what.
+  void continue_on(const Component& component);
 
  private:
   enum class Step : std::uint8_t { write_first, flush_first, write_second, flush_second };
@@ -48,8 +53,10 @@ class MetadataWriter {
   AlignedBuffer block_;
   port::DiskOp op_;
   Step step_ = Step::write_first;
-  bool reversed_;      // the second copy first, because the first is the only good one
-  Ticket ticket_ = 0;  // of the commit that runs, or ran last
+  bool reversed_;  // the second copy first, because the first is the only good one
+  std::uint64_t durable_sequence_;
+  std::uint64_t written_sequence_ = 0;  // of the commit that runs, or ran last
+  Ticket ticket_ = 0;                   // of the commit that runs, or ran last
   bool running_ = false;
   bool again_ = false;
 };

@@ -16,6 +16,7 @@
 #include "hast/core/generation.hpp"
 #include "hast/core/map_commit.hpp"
 #include "hast/core/metadata_writer.hpp"
+#include "hast/core/read_repair.hpp"
 #include "hast/core/resync.hpp"
 #include "hast/core/slot.hpp"
 #include "hast/core/volume.hpp"
@@ -36,6 +37,7 @@ struct PrimaryOptions {
   std::size_t slots = 128;
   std::size_t resync_window = Resync::kDefaultWindow;
   Promotion promotion = Promotion::resumed;
+  OnLocalError on_local_error = OnLocalError::detach;
 };
 
 /// What the core asks of the engine. Cheap and never re-entrant: flags and posts.
@@ -74,6 +76,7 @@ struct IoStatistics {
   std::uint64_t write_errors = 0;
   std::uint64_t delete_errors = 0;
   std::uint64_t flush_errors = 0;
+  std::uint64_t reads_repaired = 0;  // failed reads rewritten with the peer's data
 };
 
 struct PrimaryStatus {
@@ -81,7 +84,7 @@ struct PrimaryStatus {
   std::uint64_t dirty_bytes = 0;     // extents with writes in flight or a resync pending
   std::uint64_t stale_bytes = 0;     // served from the peer
   std::uint64_t unsynced_bytes = 0;  // extents with a resync pending
-  bool local_lost = false;
+  bool local_lost = false;           // no local component: the peer serves everything
   bool syncing = false;
   SyncSource sync_source = SyncSource::primary;
   std::uint64_t sync_copied_bytes = 0;
@@ -95,7 +98,8 @@ struct PrimaryStatus {
 class Primary final : public port::RequestSink,
                       private MetadataWriter::Observer,
                       private MapCommit::Observer,
-                      private Resync::Observer {
+                      private Resync::Observer,
+                      private ReadRepair::Observer {
  public:
   Primary(const Component& component, const PrimaryOptions& options, PrimaryHost& host,
           port::Random& random);
@@ -132,6 +136,19 @@ class Primary final : public port::RequestSink,
   void tick();
   void set_replication(Replication mode) { replication_ = mode; }
   void set_metaflush(MapCommit::Flush flush) { commit_.set_flush(flush); }
+  void set_on_local_error(OnLocalError policy) { on_local_error_ = policy; }
+
+  // The local component after it was given up.
+  bool local_lost() const { return local_lost_; }
+  /// Nothing is on its way to the component: the disk behind it may be replaced.
+  bool component_idle() const;
+  /// The component is back, or another one is in its place, opened anew over the same port::Disk.
+  /// Lost and idle only. Returns at once; the component is in use again when attaching() has become
+  /// false and local_lost(), too. What it lacks is then copied from the peer: what changed since it
+  /// was lost, or everything if it is new or older than it should be.
+  /// Errors: size_mismatch (it is laid out differently), resuid_mismatch (it belongs elsewhere).
+  Result<void> attach(const Component& component);
+  bool attaching() const { return attach_ != Attach::none; }
 
   /// Nobody hears answers any more: from now on nothing is acknowledged that the peer lacks, so
   /// that a demotion during an outage does not look like a split-brain afterwards (INV-3, INV-7).
@@ -150,6 +167,7 @@ class Primary final : public port::RequestSink,
   enum class Episode : std::uint8_t { none, counting, counted };
   enum class Lag : std::uint8_t { none, recording, recorded };
   enum class Alone : std::uint8_t { unsaid, telling, told };
+  enum class Attach : std::uint8_t { none, marking };
   class Entry;  // delivers at the end of the outermost call into the core
 
   // Requests.
@@ -203,7 +221,12 @@ class Primary final : public port::RequestSink,
   bool local_newer_in(const Slot& slot) const;
   bool peer_has_everything() const;
   bool can_lose_local() const;
+  void component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error);
   void lose_local(int error);
+  void attach_step(Ticket& ticket, Ticket ended, int error);
+  bool may_repair(std::uint64_t offset_bytes, std::uint64_t length_bytes) const override;
+  void repair_ended(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error) override;
+  void repairs_idle() override;
 
   // Orders to a native peer.
   void derive_generation();
@@ -243,6 +266,8 @@ class Primary final : public port::RequestSink,
   MapCommit commit_;
   Barrier barrier_;
   Resync resync_;
+  ReadRepair repair_;
+  OnLocalError on_local_error_;
 
   SlotList waiting_map_;       // for their extents to be stable (INV-1)
   SlotList waiting_peer_;      // for the peer to record that it is alone (INV-12)
@@ -276,7 +301,12 @@ class Primary final : public port::RequestSink,
   bool peer_native_ = false;  // it is connected and obeys orders
   bool peer_marked_ = false;  // it is marked inconsistent until sync_end (INV-5)
   Generations peer_generations_;
-  bool local_lost_ = false;
+  bool local_lost_ = false;  // then `stale` in volume_ says what it lacks, should it come back
+  Attach attach_ = Attach::none;
+  Ticket attach_metadata_ticket_ = 0;
+  Ticket attach_map_ticket_ = 0;
+  int attach_error_ = 0;
+  std::uint64_t durable_sequence_ = 0;  // of the metadata on it when it was lost
   bool sync_due_ = false;  // start as soon as the merged map is durable and nothing is on its way
   bool sync_ending_ = false;   // the pass is over, its barrier is not
   bool sync_failed_ = false;   // a block of the pass could not be copied

@@ -1,0 +1,169 @@
+// The primary's own component when it fails: what is repaired from the peer, what is given up, and
+// how a component that was given up is taken back.
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "hast/base/assert.hpp"
+#include "primary_entry.hpp"
+
+namespace hast::core {
+
+void Primary::local_failed(Slot& slot, IoKind kind) {
+  switch (kind) {
+    case IoKind::read:
+      ++io_.read_errors;
+      break;
+    case IoKind::flush:
+      ++io_.flush_errors;
+      break;
+    case IoKind::discard:
+      ++io_.delete_errors;
+      break;
+    case IoKind::write:
+    case IoKind::write_zeroes:
+      ++io_.write_errors;
+      break;
+  }
+  happened({.kind = Event::Kind::local_io_failed,
+            .io = kind,
+            .error = slot.local_error,
+            .offset_bytes = slot.offset_bytes});
+}
+
+// Read-repair -------------------------------------------------------------------------------------
+
+/// INV-6. Where this node may be newer, or is known to be older, a resync is due that says so.
+bool Primary::may_repair(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  const ExtentRange range = volume_.map.extents_of(offset_bytes, length_bytes);
+  return !local_lost_ && !stopping_ && volume_.outbox.connected() &&
+         !volume_.stale.any_in(offset_bytes, length_bytes) &&
+         !volume_.map.unsynced().any_in(range.first, range.last);
+}
+
+void Primary::repair_ended(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error) {
+  Entry entry(*this);
+  if (error == 0) {
+    ++io_.reads_repaired;
+    return happened({.kind = Event::Kind::read_repaired,
+                     .offset_bytes = offset_bytes,
+                     .bytes = length_bytes});
+  }
+  ++io_.write_errors;
+  happened({.kind = Event::Kind::local_io_failed,
+            .io = IoKind::write,
+            .error = error,
+            .offset_bytes = offset_bytes});
+  if (may_repair(offset_bytes, length_bytes) && peer_has_everything()) {
+    volume_.map.need_sync(volume_.map.extents_of(offset_bytes, length_bytes));
+    component_failed_write(offset_bytes, length_bytes, error);
+  }
+}
+
+void Primary::repairs_idle() {
+  if (quiet()) host_.changed();
+}
+
+// Losing the component ----------------------------------------------------------------------------
+
+/// The peer alone has this range: from now on it is read from there, until a resync has repaired
+/// it; or the whole component is given up (INV-11). The peer has everything else.
+void Primary::component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes,
+                                     int error) {
+  volume_.stale.set(offset_bytes, length_bytes);
+  if (on_local_error_ == OnLocalError::detach && !local_lost_) return lose_local(error);
+  record_lag();
+}
+
+/// INV-11. Impossible while anything acknowledged may be missing there: then neither node could
+/// repair the other.
+void Primary::rely_on_peer(Slot& slot) {
+  if (!peer_has_everything()) {
+    slot.remote_state = RemoteState::absent;
+    return;
+  }
+  component_failed_write(slot.offset_bytes, slot.length_bytes, slot.local_error);
+}
+
+/// True if nothing acknowledged exists on this node alone, durably so where a resync was needed.
+bool Primary::peer_has_everything() const {
+  if (!volume_.outbox.connected() || peer_marked_) return false;
+  if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
+  const std::deque<Slot>& slots = slots_.slots();
+  return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
+    return slot.in_core && slot.is_write() && slot.answered &&
+           slot.remote_state == RemoteState::pending;
+  });
+}
+
+bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }
+
+/// From now on the peer serves alone. What the component may lack is remembered, should it come
+/// back: what is not proven to be flushed on it, and what is written from now on.
+void Primary::lose_local(int error) {
+  local_lost_ = true;
+  attach_ = Attach::none;
+  durable_sequence_ = metadata_.durable_sequence();
+  const Bitmap& unproven = volume_.map.image();
+  for (std::uint64_t e = unproven.find_next(0); e != Bitmap::npos; e = unproven.find_next(e + 1))
+    volume_.stale.set_extent(e, volume_.data_bytes());
+  resync_.stop();
+  repair_.stop();
+  sync_due_ = sync_ending_ = false;
+  happened({.kind = Event::Kind::local_lost, .error = error});
+  // The peer may know that it is ahead; it must also know that no map tracks what it gets now.
+  if (alone_ == Alone::told) alone_ = Alone::unsaid;
+  record_lag();
+}
+
+// Taking it back ----------------------------------------------------------------------------------
+
+bool Primary::component_idle() const {
+  return local_queue_ == 0 && resync_.idle() && repair_.idle() && barrier_.idle() &&
+         metadata_.idle() && commit_.idle();
+}
+
+Result<void> Primary::attach(const Component& component) {
+  Entry entry(*this);
+  HAST_ASSERT(local_lost_ && attach_ == Attach::none && component_idle());
+  const ondisk::Metadata& found = component.metadata;
+  if (!(component.layout == volume_.component.layout) ||
+      component.sector_bytes() > volume_.component.sector_bytes())
+    return Errc::size_mismatch;
+  const bool is_new = found.resuid == 0;
+  if (!is_new && found.resuid != metadata().resuid) return Errc::resuid_mismatch;
+  // An older state of it, or another disk: what it lacks is not known.
+  if (is_new || found.sequence < durable_sequence_) volume_.stale.set_all();
+  for (std::uint64_t e = 0; e < volume_.map.extents(); ++e) {
+    const std::uint64_t begin = e * volume_.map.extent_bytes();
+    const std::uint64_t length =
+        std::min<std::uint64_t>(volume_.map.extent_bytes(), volume_.data_bytes() - begin);
+    if (volume_.stale.any_in(begin, length)) volume_.map.need_sync({e, e});
+  }
+  volume_.map.forget_stable();
+  metadata_.continue_on(component);
+  metadata_.change().inconsistent = true;  // INV-5: before the first block is copied here
+  metadata_.change().sync_from = peer_generations_.current;
+  attach_ = Attach::marking;
+  attach_metadata_ticket_ = metadata_.commit();
+  attach_map_ticket_ = commit_.commit();  // INV-1
+  return {};
+}
+
+/// Called as the commits end. Writes go to the component from the moment that it can say what it
+/// lacks.
+void Primary::attach_step(Ticket& ticket, Ticket ended, int error) {
+  if (attach_ != Attach::marking || ticket == 0 || ended < ticket) return;
+  ticket = 0;
+  attach_error_ = error != 0 ? error : attach_error_;
+  if (attach_metadata_ticket_ != 0 || attach_map_ticket_ != 0) return;
+  attach_ = Attach::none;
+  const int failed = std::exchange(attach_error_, 0);
+  if (failed != 0) return happened({.kind = Event::Kind::local_lost, .error = failed});
+  local_lost_ = false;
+  happened({.kind = Event::Kind::local_attached, .bytes = volume_.stale.bytes()});
+  sync_due_ = volume_.outbox.connected();
+  start_sync();
+}
+
+}  // namespace hast::core

@@ -1,0 +1,337 @@
+// The primary's own component when it fails: read-repair, giving it up, taking it back. INV-5, INV-6,
+// INV-11, INV-12.
+#include <algorithm>
+#include <cerrno>
+
+#include "support/catch.hpp"
+#include "support/primary_rig.hpp"
+
+using namespace hast;
+using namespace hast::core;
+using namespace hast::test;
+
+namespace {
+
+constexpr std::uint64_t kExtent = 256 * 1024;
+constexpr std::uint64_t kBlock = port::kBlockBytes;
+
+RigOptions detaching() {
+  RigOptions options;
+  options.primary.on_local_error = OnLocalError::detach;
+  return options;
+}
+
+/// Both nodes hold `fill` in the first `extents` extents; the map is clean but for the hot set.
+void prepare(PrimaryRig& rig, unsigned fill, std::uint64_t extents = 1) {
+  rig.start_connected();
+  for (std::uint64_t at = 0; at < extents * kExtent; at += kBlock) {
+    rig.client().write(at, kBlock, fill);
+    rig.settle();
+  }
+  rig.client().flush();
+  rig.settle();
+  rig.tick();
+}
+
+/// The component is given up over a write of `fill` to the first 4096 bytes.
+void lose(PrimaryRig& rig, unsigned fill) {
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
+  const auto id = rig.client().write(0, 4096, fill);
+  rig.settle();
+  REQUIRE(rig.client().ok(id));
+  REQUIRE(rig.primary().local_lost());
+}
+
+Result<void> attach(PrimaryRig& rig) {
+  return rig.primary().attach(open_component(rig.disk(), rig.media(), rig.shape()));
+}
+
+std::uint64_t copied_from_peer(PrimaryRig& rig) {
+  return rig.events().last(Event::Kind::sync_started).bytes;
+}
+
+}  // namespace
+
+// Read-repair -------------------------------------------------------------------------------------
+
+TEST_CASE("INV-11: what could not be read is rewritten with the peer's data") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  rig.disk().fail(rig.data_fault(IoKind::read, 4096, 4096));
+  rig.media().preset(rig.shape().layout().data_offset + 4096, std::vector<std::byte>(4096));
+  const auto id = rig.client().read(4096, 4096);
+  rig.settle();
+  CHECK(rig.client().holds(id, 3));
+  CHECK(rig.primary().status().io.reads_repaired == 1);
+  CHECK(filled_with(rig.data().subspan(4096, 4096), 3));
+  CHECK(rig.images_equal());
+  const Event event = rig.events().last(Event::Kind::read_repaired);
+  CHECK(event.offset_bytes == 4096);
+  CHECK(event.bytes == 4096);
+  CHECK_FALSE(rig.primary().local_lost());
+}
+
+TEST_CASE("INV-6: a repair reads again under its lock: a write that came meanwhile is not undone") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  rig.disk().fail(rig.data_fault(IoKind::read, 0, 4096));
+  rig.client().read(0, 4096);
+  rig.settle_locally();
+  rig.client().write(0, 4096, 4);
+  rig.settle_locally();
+  REQUIRE(rig.peer().take() == 2);
+  rig.peer().reply(0);  // the client's read: the repair begins behind the write
+  rig.settle();
+  CHECK(filled_with(rig.data().subspan(0, 4096), 4));
+  CHECK(rig.images_equal());
+}
+
+TEST_CASE("INV-6: no repair from a peer that failed a write of the range meanwhile") {
+  RigOptions options;
+  options.primary.replication = Replication::memsync;
+  PrimaryRig rig(options);
+  prepare(rig, 3);
+  const auto written = rig.client().write(0, 4096, 4);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().send_received(0);
+  rig.settle_locally();
+  REQUIRE(rig.client().ok(written));  // acknowledged; the peer's disk has not got it
+  rig.disk().fail(rig.data_fault(IoKind::read, 0, 4096));
+  rig.client().read(0, 4096);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(0, EIO);  // the write
+  rig.peer().reply(0);       // the read: old data
+  rig.settle();
+  CHECK(filled_with(rig.data().subspan(0, 4096), 4));
+  CHECK(rig.primary().status().io.reads_repaired == 0);
+}
+
+TEST_CASE("many failed reads are repaired one at a time, and no more than fit the queue") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  rig.disk().fail({.kind = IoKind::read, .times = DiskFault::kForever});
+  const auto read_remotely = [&rig](std::uint64_t block) {
+    rig.client().read(block * 4096, 4096);
+    rig.settle_locally();
+    rig.peer().take();
+    rig.peer().reply(rig.peer().arrived() - 1);
+    rig.settle_locally();
+    rig.peer().take();
+  };
+  for (std::uint64_t block = 0; block < 64; ++block) read_remotely(block);
+  CHECK(rig.peer().arrived() == 1);  // the repair of the first, which has no answer yet
+  rig.settle();
+  CHECK(rig.primary().status().io.reads_repaired == 1 + ReadRepair::kQueue);
+}
+
+TEST_CASE("a repair whose write fails makes the range the peer's, or the component with it") {
+  const auto policy = GENERATE(OnLocalError::pass, OnLocalError::detach);
+  RigOptions options;
+  options.primary.on_local_error = policy;
+  PrimaryRig rig(options);
+  prepare(rig, 3);
+  rig.disk().fail(rig.data_fault(IoKind::read, 0, 4096));
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
+  rig.client().read(0, 4096);
+  rig.settle();
+  CHECK(rig.primary().local_lost() == (policy == OnLocalError::detach));
+  CHECK(rig.primary().status().stale_bytes ==
+        (policy == OnLocalError::detach ? rig.shape().data_bytes() : kBlock));
+  CHECK(rig.metadata().inconsistent);
+  const auto again = rig.client().read(0, 4096);
+  rig.settle();
+  CHECK(rig.client().holds(again, 3));
+}
+
+TEST_CASE("a repair ends when the link is lost, and nothing was changed") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  rig.disk().fail(rig.data_fault(IoKind::read, 0, 4096));
+  rig.client().read(0, 4096);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(0);
+  rig.settle_locally();
+  REQUIRE_FALSE(rig.primary().quiet());
+  rig.disconnect();
+  rig.settle();
+  CHECK(rig.primary().quiet());
+  CHECK(rig.primary().status().io.reads_repaired == 0);
+}
+
+// Giving the component up and taking it back ------------------------------------------------------
+
+TEST_CASE("on_local_error detach: the first failed write gives the component up, the peer serves") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3);
+  lose(rig, 4);
+  CHECK(rig.events().count(Event::Kind::local_lost) == 1);
+  CHECK(rig.metadata().inconsistent);  // INV-5
+  const std::size_t before = rig.logged_data_writes();
+  const auto written = rig.client().write(kBlock, 4096, 5);
+  const auto read = rig.client().read(0, 4096);
+  rig.settle();
+  CHECK(rig.client().ok(written));
+  CHECK(rig.client().holds(read, 4));
+  CHECK(rig.logged_data_writes() == before);
+}
+
+TEST_CASE("attach: the disk comes back and only what changed is copied") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3, 6);
+  lose(rig, 4);
+  rig.client().write(7 * kExtent, 4096, 5);
+  rig.settle();
+  REQUIRE(attach(rig));
+  CHECK(rig.primary().attaching());
+  rig.settle();
+  CHECK_FALSE(rig.primary().attaching());
+  CHECK_FALSE(rig.primary().local_lost());
+  // The hot set (two extents), the one that failed and the one written since.
+  CHECK(copied_from_peer(rig) <= 4 * kExtent);
+  CHECK(rig.events().last(Event::Kind::sync_started).source == SyncSource::secondary);
+  CHECK(rig.events().count(Event::Kind::sync_done) == 1);
+  CHECK(rig.images_equal());
+  CHECK_FALSE(rig.metadata().inconsistent);
+  const auto read = rig.client().read(7 * kExtent, 4096);
+  CHECK(rig.primary().outbox().waiting() == 0);  // local again
+  rig.settle();
+  CHECK(rig.client().holds(read, 5));
+}
+
+TEST_CASE("INV-1: attach writes nothing before the map says what the disk lacks") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3);
+  lose(rig, 4);
+  preset_map(rig.media(), rig.shape(), {});  // whatever the disk had remembered
+  REQUIRE(attach(rig));
+  const auto id = rig.client().write(5 * kExtent, 4096, 6);
+  rig.settle();  // the rig watches INV-1
+  CHECK(rig.client().ok(id));
+  CHECK(rig.images_equal());
+}
+
+TEST_CASE("attach: a new disk, or an older state of this one, is copied whole") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3, 2);
+  const ondisk::Metadata before = rig.metadata();
+  rig.disconnect();
+  rig.client().write(0, 4096, 4);
+  rig.settle();
+  REQUIRE(rig.connect());
+  rig.settle();
+  lose(rig, 5);
+  ondisk::Metadata metadata = fresh_metadata(rig.shape());
+  SECTION("created anew") {}
+  SECTION("an older state") { metadata = before; }
+  store_metadata(rig.media(), rig.shape(), metadata);
+  rig.media().preset(rig.shape().layout().data_offset,
+                     std::vector<std::byte>(rig.shape().data_bytes()));
+  REQUIRE(attach(rig));
+  rig.settle();
+  CHECK(copied_from_peer(rig) == rig.shape().data_bytes());
+  CHECK(rig.images_equal());
+  CHECK(rig.metadata().resuid == PrimaryRig::kResuid);
+  CHECK_FALSE(rig.metadata().inconsistent);
+}
+
+TEST_CASE("attach: a component of another pair or of another size is refused") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3);
+  lose(rig, 4);
+  Component other = open_component(rig.disk(), rig.media(), rig.shape());
+  SECTION("another pair") {
+    other.metadata.resuid = 77;
+    CHECK(rig.primary().attach(other).error().code == Errc::resuid_mismatch);
+  }
+  SECTION("another layout") {
+    other.layout.data_offset += 4096;
+    CHECK(rig.primary().attach(other).error().code == Errc::size_mismatch);
+  }
+  CHECK(rig.primary().local_lost());
+  CHECK_FALSE(rig.primary().attaching());
+}
+
+TEST_CASE("INV-4: attach that cannot be recorded leaves everything to the peer") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3);
+  lose(rig, 4);
+  SECTION("metadata") { rig.disk().fail(rig.metadata_fault()); }
+  SECTION("map") { rig.disk().fail(rig.map_fault()); }
+  REQUIRE(attach(rig));
+  const auto written = rig.client().write(5 * kExtent, 4096, 6);
+  rig.settle();
+  CHECK(rig.client().ok(written));
+  CHECK(rig.primary().local_lost());
+  CHECK_FALSE(rig.primary().attaching());
+  CHECK(rig.events().count(Event::Kind::local_lost) == 2);
+  REQUIRE(attach(rig));
+  rig.settle();
+  CHECK_FALSE(rig.primary().local_lost());
+  CHECK(rig.images_equal());
+}
+
+TEST_CASE("INV-6: a write on its way to the peer alone while the disk is attached is copied, too") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3);
+  lose(rig, 4);
+  const auto id = rig.client().write(6 * kExtent, 4096, 5);
+  rig.settle_locally();
+  REQUIRE(attach(rig));
+  rig.settle_locally();
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(rig.images_equal());
+}
+
+TEST_CASE("a link that is lost and found while an attached disk is copied costs no full copy") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3, 6);
+  lose(rig, 4);
+  REQUIRE(attach(rig));
+  rig.settle_locally();
+  rig.disconnect();
+  rig.settle();
+  // The peer knows that it is ahead, and not where (INV-12): all ones.
+  const PrimaryFacts facts = rig.primary().facts();
+  REQUIRE(rig.link_up({SyncSource::secondary, SyncKind::full, false}, facts));
+  rig.settle();
+  CHECK(copied_from_peer(rig) <= 3 * kExtent);
+  CHECK(rig.images_equal());
+}
+
+TEST_CASE("INV-5: a node that dies while an attached disk is copied is inconsistent") {
+  PrimaryRig rig(detaching());
+  prepare(rig, 3);
+  lose(rig, 4);
+  REQUIRE(attach(rig));
+  rig.settle_locally();
+  rig.power_loss();
+  CHECK(rig.metadata().inconsistent);
+  rig.start();
+  rig.settle();
+}
+
+TEST_CASE("INV-12: the peer is told anew that it is alone after the nodes were equal again") {
+  PrimaryRig rig;
+  rig.identity.native = true;
+  prepare(rig, 3);
+  const auto told = [&rig] {
+    return std::count(rig.peer().orders().begin(), rig.peer().orders().end(),
+                      PeerOrder::Kind::alone);
+  };
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
+  rig.client().write(0, 4096, 4);
+  rig.settle();
+  REQUIRE(told() == 1);
+  rig.tick();
+  REQUIRE(rig.images_equal());
+  REQUIRE_FALSE(rig.metadata().inconsistent);
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
+  const auto id = rig.client().write(0, 4096, 5);
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(told() == 2);
+}
