@@ -1,6 +1,12 @@
 #include "hast/adapter/component_disk.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include "hast/adapter/disk_inline.hpp"
@@ -18,6 +24,23 @@ Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::open(const std::string&
   if (!pool) return std::move(pool).error();
   return with_ring(std::move(*pool));
 }
+
+Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::create_sparse(const std::string& path,
+                                                                       std::uint64_t size_bytes) {
+  std::error_code ignored;  // a folder that cannot be made is seen when the file is
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (fd < 0) return Error{Errc::io_failed, errno, path};
+  const int error = ::ftruncate(fd, static_cast<off_t>(size_bytes)) == 0 ? 0 : errno;
+  ::close(fd);
+  if (error != 0) {
+    remove(path);
+    return Error{Errc::io_failed, error, path};
+  }
+  return open(path);
+}
+
+void ComponentDiskOpener::remove(const std::string& path) { ::unlink(path.c_str()); }
 
 /// The pool alone where there is no io_uring, or where it is forbidden (containers do that).
 std::unique_ptr<port::Disk> ComponentDiskOpener::with_ring(std::unique_ptr<DiskPool> pool) const {

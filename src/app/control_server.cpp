@@ -129,6 +129,14 @@ Awaitable<std::string> ControlServer::carry_out(control::RequestId id, control::
     control::StatusReply reply = co_await node_.status(std::move(*status));
     co_return control::encode_result(id, reply);
   }
+  if (auto* attach = std::get_if<control::AttachRequest>(&command)) {
+    control::AttachReply reply = co_await node_.attach(std::move(*attach));
+    co_return control::encode_result(id, reply);
+  }
+  if (auto* resolve = std::get_if<control::ResolveRequest>(&command)) {
+    control::ResolveReply reply = co_await node_.resolve(std::move(*resolve));
+    co_return control::encode_result(id, reply);
+  }
   if (std::holds_alternative<control::VersionRequest>(command)) {
     control::VersionReply reply;
     reply.version = kVersion;

@@ -1,9 +1,11 @@
 #include "hast/app/node.hpp"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/strand.hpp>
+#include <ctime>
 
 #include "hast/adapter/ggate/frontend.hpp"
 #include "hast/adapter/nbd/export.hpp"
@@ -13,6 +15,12 @@
 namespace hast::app {
 
 namespace {
+
+#ifdef __FreeBSD__
+constexpr std::string_view kStateFolder = "/var/db/hast";
+#else
+constexpr std::string_view kStateFolder = "/var/lib/hast";
+#endif
 
 engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   engine::ResourceSettings settings;
@@ -27,6 +35,7 @@ engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   settings.heartbeat = std::chrono::seconds(config.heartbeat_s);
   settings.metaflush = config.metaflush;
   settings.io = config.io;
+  settings.on_local_error = config.on_local_error;
   settings.exec = config.exec;
   return settings;
 }
@@ -46,6 +55,16 @@ Result<std::unique_ptr<port::Frontend>> make_gate(const config::ResourceConfig& 
   options.log = Log("[" + config.name + "] ");
   return std::unique_ptr<port::Frontend>(std::make_unique<adapter::ggate::GgateFrontend>(
       std::move(executor), std::move(device).value(), std::move(options)));
+}
+
+/// Where what a node gives up is saved, unless the operator says where.
+std::string backup_path(const std::string& resource) {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  return fmt::format("{}/{}-discarded-{:04}{:02}{:02}T{:02}{:02}{:02}Z.img", kStateFolder, resource,
+                     utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                     utc.tm_sec);
 }
 
 bool same_frontend(const config::ResourceConfig& a, const config::ResourceConfig& b) {
@@ -221,6 +240,57 @@ engine::Awaitable<control::StatusReply> Node::status(control::StatusRequest requ
     control::StatusEntry entry = co_await status_of(std::move(name));
     reply.resources.push_back(std::move(entry));
   }
+  co_return reply;
+}
+
+// Components and split-brain ----------------------------------------------------------------------
+
+engine::Awaitable<control::AttachEntry> Node::attach_one(std::string name) {
+  const MemberPtr member = find(name);
+  if (!member) {
+    control::AttachEntry unknown{name, Errc::no_such_resource};
+    co_return unknown;
+  }
+  Result<engine::Attached> attached =
+      co_await engine::run_on(member->resource->executor(), member->resource->attach());
+  if (!attached) {
+    control::AttachEntry refused{name, std::move(attached).error()};
+    co_return refused;
+  }
+  control::AttachEntry entry{name,
+                             control::Attachment{attached->was_lost, attached->to_copy_bytes}};
+  co_return entry;
+}
+
+engine::Awaitable<control::AttachReply> Node::attach(control::AttachRequest request) {
+  control::AttachReply reply;
+  for (std::string& name : names(request.resources)) {
+    control::AttachEntry entry = co_await attach_one(std::move(name));
+    reply.resources.push_back(std::move(entry));
+  }
+  co_return reply;
+}
+
+engine::Awaitable<control::ResolveReply> Node::resolve(control::ResolveRequest request) {
+  control::ResolveReply reply;
+  const MemberPtr member = find(request.resource);
+  if (!member) {
+    reply.resources.push_back({request.resource, Errc::no_such_resource});
+    co_return reply;
+  }
+  engine::DiscardOrder order;
+  if (!request.dry_run) order.doing = engine::DiscardOrder::Doing::discard;
+  if (request.save && !request.dry_run)
+    order.backup = request.backup.empty() ? backup_path(request.resource) : request.backup;
+  Result<engine::Discarded> discarded = co_await engine::run_on(
+      member->resource->executor(), member->resource->discard_own_changes(order));
+  if (!discarded) {
+    reply.resources.push_back({request.resource, std::move(discarded).error()});
+    co_return reply;
+  }
+  reply.resources.push_back(
+      {request.resource,
+       control::Resolution{discarded->extents, discarded->bytes, order.backup, !request.dry_run}});
   co_return reply;
 }
 

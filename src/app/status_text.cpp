@@ -15,6 +15,7 @@ control::Counters counters(const core::IoStatistics& io) {
   counters.write_errors = io.write_errors;
   counters.delete_errors = io.delete_errors;
   counters.flush_errors = io.flush_errors;
+  counters.reads_repaired = io.reads_repaired;
   return counters;
 }
 
@@ -38,11 +39,15 @@ control::ResourceStatus control_status(const config::ResourceConfig& config,
   if (!status.working) return out;  // as the original without a worker
 
   out.workerpid = pid;
-  out.status = status.connected ? control::Status::complete : control::Status::degraded;
+  const bool both_copies = status.connected && !status.io.local_lost;
+  out.status = both_copies ? control::Status::complete : control::Status::degraded;
+  if (status.connected && status.io.local_lost)
+    out.reason = "the local component failed and was given up; the peer serves everything";
   out.datasize_bytes = status.datasize_bytes;
   out.extentsize_bytes = status.extentsize_bytes;
   out.keepdirty = status.keepdirty;
   out.dirty_bytes = status.io.dirty_bytes;
+  out.detached = status.io.local_lost;
   out.inconsistent = status.io.stale_bytes > 0;
   out.counters = counters(status.io.io);
   out.queues.local = status.io.local_queue;

@@ -80,8 +80,11 @@ constexpr auto kErrors = std::to_array<ErrcText>({
      "Check `remote` and `local` on both nodes; to join them run `hastctl create` on the node "
      "whose data may go."},
     {Errc::split_brain, "split_brain", "split-brain: both nodes were written independently",
-     "Decide which node's data to keep; on the other run `hastctl role init`, `hastctl create` and "
-     "`hastctl role secondary`."},
+     "Decide which node's changes to give up; there run `hastctl role secondary`, then `hastctl "
+     "resolve --discard local`, which saves and then discards them."},
+    {Errc::no_split_brain, "no_split_brain", "no split-brain was found",
+     "Nothing is discarded. Wait until the primary has tried to connect: `hastctl status --json` "
+     "then says \"split_brain\": true if there is something to resolve."},
     {Errc::both_inconsistent, "both_inconsistent", "neither node holds the whole data",
      "Decide which node is the better one; there run `hastctl role --force primary` and check the "
      "file system: the other one is then made equal to it."},

@@ -56,6 +56,7 @@ void compare(const ResourceConfig& a, const ResourceConfig& b, std::vector<Chang
   change.text(Kind::heartbeat, std::to_string(a.heartbeat_s), std::to_string(b.heartbeat_s));
   change.text(Kind::metaflush, text_of(a.metaflush), text_of(b.metaflush));
   change.word(Kind::io, a.io, b.io);
+  change.word(Kind::on_local_error, a.on_local_error, b.on_local_error);
   change.text(Kind::exec, text_of_hook(a.exec), text_of_hook(b.exec));
   change.text(Kind::frontend, text_of(a.frontend), text_of(b.frontend));
 }
@@ -134,6 +135,7 @@ Effect effect_of(Kind kind, Role role) {
     case Kind::timeout:
     case Kind::heartbeat:
     case Kind::metaflush:
+    case Kind::on_local_error:
     case Kind::exec:
       break;
   }
@@ -184,6 +186,8 @@ std::string_view to_string(Kind kind) {
       return "metaflush";
     case Kind::io:
       return "io";
+    case Kind::on_local_error:
+      return "on_local_error";
     case Kind::exec:
       return "exec";
     case Kind::frontend:

@@ -29,6 +29,7 @@ struct Settings {
   Given<std::uint32_t> heartbeat;
   Given<bool> metaflush;
   Given<IoMode> io;
+  Given<OnLocalError> on_local_error;
   Given<std::string> exec;  // empty: none
 };
 

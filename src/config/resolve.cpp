@@ -123,6 +123,7 @@ Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Sett
   inherit(resource.heartbeat_s, {&given.heartbeat, &defaults.heartbeat});
   inherit(resource.metaflush, {&keys.metaflush, &given.metaflush, &defaults.metaflush});
   inherit(resource.io, {&keys.io, &given.io, &defaults.io});
+  inherit(resource.on_local_error, {&given.on_local_error, &defaults.on_local_error});
   inherit(resource.exec, {&given.exec, &defaults.exec});
   Result<FrontendConfig> frontend =
       frontend_of(keys.frontend, given.frontend, resource.provider_name, named.mark);

@@ -91,7 +91,7 @@ Result<void> read_named(const Node& node, const Table<T, count>& table, std::str
 }
 
 template <class T>
-constexpr Table<T, 8> kSettings{{
+constexpr Table<T, 9> kSettings{{
     {"replication", store<&T::replication, value::replication>},
     {"checksum", store<&T::checksum, value::checksum>},
     {"compression", store<&T::compression, value::compression>},
@@ -99,6 +99,7 @@ constexpr Table<T, 8> kSettings{{
     {"heartbeat", store<&T::heartbeat, value::heartbeat>},
     {"metaflush", store<&T::metaflush, value::flag>},
     {"io", store<&T::io, value::io_mode>},
+    {"on_local_error", store<&T::on_local_error, value::on_local_error>},
     {"exec", store<&T::exec, value::hook>},
 }};
 

@@ -16,6 +16,7 @@ using Words = std::span<const std::string_view>;
 constexpr std::array<std::string_view, 3> kReplications{"fullsync", "memsync", "async"};
 constexpr std::array<std::string_view, 3> kChecksums{"none", "crc32", "sha256"};
 constexpr std::array<std::string_view, 3> kCompressions{"none", "hole", "lzf"};
+constexpr std::array<std::string_view, 2> kLocalErrorPolicies{"detach", "pass"};
 constexpr std::array<std::string_view, 3> kIoModes{"auto", "buffered", "direct"};
 constexpr std::array<std::string_view, 2> kFrontendTypes{"nbd", "ggate"};
 constexpr std::array<std::string_view, 6> kFlags{"true", "on", "yes", "false", "off", "no"};
@@ -139,6 +140,11 @@ Result<Replication> replication(const yaml::Node& node) {
 Result<Checksum> checksum(const yaml::Node& node) {
   return word<Checksum>(node, "a checksum", kChecksums, parse_checksum);
 }
+Result<OnLocalError> on_local_error(const yaml::Node& node) {
+  return word<OnLocalError>(node, "a policy for local errors", kLocalErrorPolicies,
+                            parse_on_local_error);
+}
+
 Result<IoMode> io_mode(const yaml::Node& node) {
   return word<IoMode>(node, "a way of I/O", kIoModes, parse_io_mode);
 }

@@ -20,6 +20,7 @@ Result<std::uint32_t> threads(const yaml::Node& node);
 Result<Replication> replication(const yaml::Node& node);
 Result<Checksum> checksum(const yaml::Node& node);
 Result<IoMode> io_mode(const yaml::Node& node);
+Result<OnLocalError> on_local_error(const yaml::Node& node);
 Result<Compression> compression(const yaml::Node& node);
 Result<FrontendType> frontend_type(const yaml::Node& node);
 

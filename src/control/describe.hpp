@@ -26,6 +26,7 @@ void describe(Fields& fields, Value& counters) {
   fields.number("write_errors", counters.write_errors);
   fields.number("delete_errors", counters.delete_errors);
   fields.number("flush_errors", counters.flush_errors);
+  fields.number("reads_repaired", counters.reads_repaired);
 }
 
 template <class Fields, Describes<Queues> Value>
@@ -59,6 +60,7 @@ void describe(Fields& fields, Value& resource) {
   fields.word("status", resource.status, parse_status);
   fields.text_or_null("reason", resource.reason);
   fields.flag("split_brain", resource.split_brain);
+  fields.flag("detached", resource.detached);
   fields.flag("inconsistent", resource.inconsistent);
   fields.text_or_null("frontend", resource.frontend);
   fields.number("datasize_bytes", resource.datasize_bytes);
@@ -81,6 +83,20 @@ template <class Fields, Describes<RoleChange> Value>
 void describe(Fields& fields, Value& change) {
   fields.word("previous_role", change.previous, parse_role);
   fields.word("role", change.in_force, parse_role);
+}
+
+template <class Fields, Describes<Attachment> Value>
+void describe(Fields& fields, Value& attachment) {
+  fields.flag("was_lost", attachment.was_lost);
+  fields.number("to_copy_bytes", attachment.to_copy_bytes);
+}
+
+template <class Fields, Describes<Resolution> Value>
+void describe(Fields& fields, Value& resolution) {
+  fields.number("extents", resolution.extents);
+  fields.number("bytes", resolution.bytes);
+  fields.text_or_null("backup", resolution.backup);
+  fields.flag("discarded", resolution.discarded);
 }
 
 }  // namespace hast::control

@@ -44,10 +44,15 @@ json::object entry(const std::string& name, const Result<T>& known) {
   return std::move(fields.object);
 }
 
-json::object status_object(const StatusReply& reply) {
+template <class Entry, class T>
+json::object resources_object(const std::vector<Entry>& entries, Result<T> Entry::*known) {
   json::array resources;
-  for (const StatusEntry& one : reply.resources) resources.push_back(entry(one.name, one.status));
+  for (const Entry& one : entries) resources.push_back(entry(one.name, one.*known));
   return {{"resources", std::move(resources)}};
+}
+
+json::object status_object(const StatusReply& reply) {
+  return resources_object(reply.resources, &StatusEntry::status);
 }
 
 /// The `result` of a reply to `id`, or the error it carries instead.
@@ -93,6 +98,15 @@ Result<std::vector<Entry>> read_entries(const json::value& result) {
   return entries;
 }
 
+template <class Reply, class Entry, class T>
+Result<Reply> decode_entries(std::string_view line, const RequestId& id) {
+  Result<json::value> result = open_reply(line, id);
+  if (!result) return std::move(result).error();
+  Result<std::vector<Entry>> entries = read_entries<Entry, T>(*result);
+  if (!entries) return std::move(entries).error();
+  return Reply{*std::move(entries)};
+}
+
 }  // namespace
 
 std::optional<SyncSource> parse_sync_source(std::string_view word) {
@@ -123,9 +137,15 @@ std::string encode_result(const RequestId& id, const VersionReply& reply) {
 }
 
 std::string encode_result(const RequestId& id, const RoleReply& reply) {
-  json::array resources;
-  for (const RoleEntry& one : reply.resources) resources.push_back(entry(one.name, one.change));
-  return result_line(id, {{"resources", std::move(resources)}});
+  return result_line(id, resources_object(reply.resources, &RoleEntry::change));
+}
+
+std::string encode_result(const RequestId& id, const AttachReply& reply) {
+  return result_line(id, resources_object(reply.resources, &AttachEntry::attached));
+}
+
+std::string encode_result(const RequestId& id, const ResolveReply& reply) {
+  return result_line(id, resources_object(reply.resources, &ResolveEntry::resolved));
 }
 
 std::string encode_result(const RequestId& id, const StatusReply& reply) {
@@ -151,19 +171,19 @@ Result<VersionReply> decode_version_reply(std::string_view line, const RequestId
 }
 
 Result<RoleReply> decode_role_reply(std::string_view line, const RequestId& id) {
-  Result<json::value> result = open_reply(line, id);
-  if (!result) return std::move(result).error();
-  Result<std::vector<RoleEntry>> entries = read_entries<RoleEntry, RoleChange>(*result);
-  if (!entries) return std::move(entries).error();
-  return RoleReply{*std::move(entries)};
+  return decode_entries<RoleReply, RoleEntry, RoleChange>(line, id);
 }
 
 Result<StatusReply> decode_status_reply(std::string_view line, const RequestId& id) {
-  Result<json::value> result = open_reply(line, id);
-  if (!result) return std::move(result).error();
-  Result<std::vector<StatusEntry>> entries = read_entries<StatusEntry, ResourceStatus>(*result);
-  if (!entries) return std::move(entries).error();
-  return StatusReply{*std::move(entries)};
+  return decode_entries<StatusReply, StatusEntry, ResourceStatus>(line, id);
+}
+
+Result<AttachReply> decode_attach_reply(std::string_view line, const RequestId& id) {
+  return decode_entries<AttachReply, AttachEntry, Attachment>(line, id);
+}
+
+Result<ResolveReply> decode_resolve_reply(std::string_view line, const RequestId& id) {
+  return decode_entries<ResolveReply, ResolveEntry, Resolution>(line, id);
 }
 
 std::string to_json(const StatusReply& reply) { return json::serialize(status_object(reply)); }

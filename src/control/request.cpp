@@ -8,6 +8,7 @@ namespace {
 constexpr std::size_t kMaxIdBytes = 128;
 constexpr std::size_t kMaxNameBytes = 254;
 constexpr std::size_t kMaxNames = 1024;
+constexpr std::size_t kMaxPathBytes = 4095;
 
 Error bad_params(std::string what) { return {Errc::usage, 0, std::move(what)}; }
 
@@ -81,6 +82,56 @@ Result<Command> decode_status(const json::object& params) {
   return Command{StatusRequest{*std::move(selection)}};
 }
 
+Result<Command> decode_attach(const json::object& params) {
+  if (Result<void> ok = only(params, {"resources"}); !ok) return std::move(ok).error();
+  const json::value* resources = params.if_contains("resources");
+  if (!resources) return bad_params("\"resources\" is missing");
+  Result<Selection> selection = decode_selection(*resources);
+  if (!selection) return std::move(selection).error();
+  return Command{AttachRequest{*std::move(selection)}};
+}
+
+Result<void> decode_flag(const json::object& params, std::string_view name, bool& flag) {
+  const json::value* value = params.if_contains(name);
+  if (value && !value->is_bool())
+    return bad_params('"' + std::string(name) + "\" is true or false");
+  if (value) flag = value->get_bool();
+  return {};
+}
+
+/// `backup` is false, or the path of a file; absent: hastd chooses one.
+Result<void> decode_backup(const json::value* backup, ResolveRequest& request) {
+  if (!backup || (backup->is_bool() && backup->get_bool())) return {};
+  if (backup->is_bool()) {
+    request.save = false;
+    return {};
+  }
+  const json::string* path = backup->if_string();
+  if (!path || path->size() > kMaxPathBytes || !path->starts_with('/'))
+    return bad_params("\"backup\" is true, false or an absolute path");
+  request.backup.assign(path->data(), path->size());
+  return {};
+}
+
+Result<Command> decode_resolve(const json::object& params) {
+  if (Result<void> ok = only(params, {"resource", "discard", "dry_run", "backup"}); !ok)
+    return std::move(ok).error();
+  ResolveRequest request;
+  const json::value* name = params.if_contains("resource");
+  const json::string* text = name ? name->if_string() : nullptr;
+  if (!text || text->empty() || text->size() > kMaxNameBytes)
+    return bad_params("\"resource\" is a name of 1 to 254 bytes");
+  request.resource.assign(text->data(), text->size());
+  const json::value* discard = params.if_contains("discard");
+  if (!discard || *discard != "local")
+    return bad_params(
+        "\"discard\" is \"local\": the changes of this node are what can be given up");
+  Result<void> ok = decode_flag(params, "dry_run", request.dry_run);
+  if (ok) ok = decode_backup(params.if_contains("backup"), request);
+  if (!ok) return std::move(ok).error();
+  return Command{std::move(request)};
+}
+
 Result<Command> decode_command(const json::object& object) {
   const json::value* version = object.if_contains("jsonrpc");
   if (!version || *version != "2.0")
@@ -95,9 +146,12 @@ Result<Command> decode_command(const json::object& object) {
 
   if (*method == "role") return decode_role(params);
   if (*method == "status") return decode_status(params);
+  if (*method == "attach") return decode_attach(params);
+  if (*method == "resolve") return decode_resolve(params);
   const bool ping = *method == "ping";
   if (!ping && *method != "version")
-    return Error{Errc::unsupported, 0, "unknown method; role, status, ping and version are known"};
+    return Error{Errc::unsupported, 0,
+                 "unknown method; role, status, attach, resolve, ping and version are known"};
   if (Result<void> ok = only(params, {}); !ok) return std::move(ok).error();
   return ping ? Command{PingRequest{}} : Command{VersionRequest{}};
 }
@@ -117,6 +171,16 @@ struct MethodAndParams {
                         {"resources", encode_selection(request.resources)}};
     if (request.force) params["force"] = true;
     return {{"method", "role"}, {"params", std::move(params)}};
+  }
+  json::object operator()(const AttachRequest& request) const {
+    return {{"method", "attach"}, {"params", {{"resources", encode_selection(request.resources)}}}};
+  }
+  json::object operator()(const ResolveRequest& request) const {
+    json::object params{{"resource", utf8_text(request.resource)}, {"discard", "local"}};
+    if (request.dry_run) params["dry_run"] = true;
+    if (!request.save) params["backup"] = false;
+    if (!request.backup.empty()) params["backup"] = utf8_text(request.backup);
+    return {{"method", "resolve"}, {"params", std::move(params)}};
   }
   json::object operator()(const StatusRequest& request) const {
     return {{"method", "status"}, {"params", {{"resources", encode_selection(request.resources)}}}};

@@ -51,6 +51,16 @@ Result<SyncDecision> decide_sync(const SecondaryFacts& secondary, const PrimaryF
   return decide_related(secondary, primary);
 }
 
+SyncDecision decide_discard(const SecondaryFacts& secondary, const PrimaryFacts& primary) {
+  const bool met = secondary.resuid != 0;
+  const bool both_known = secondary.generations.known() && primary.generations.known();
+  const std::uint64_t base = secondary.generations.synced;
+  const bool same_base =
+      base == primary.generations.synced && base != 0 && base != Generations::kUntracked;
+  const SyncKind kind = met && (!both_known || same_base) ? SyncKind::regular : SyncKind::full;
+  return {SyncSource::primary, kind, !met};
+}
+
 Result<SyncDecision> decide_by_counters(std::uint64_t secondary_resuid, Counters secondary,
                                         const PrimaryFacts& primary) {
   if (primary.resuid == 0) return Errc::resuid_mismatch;  // it says it is nobody (INV-9)

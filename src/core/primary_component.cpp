@@ -45,9 +45,8 @@ void Primary::repair_ended(std::uint64_t offset_bytes, std::uint64_t length_byte
   Entry entry(*this);
   if (error == 0) {
     ++io_.reads_repaired;
-    return happened({.kind = Event::Kind::read_repaired,
-                     .offset_bytes = offset_bytes,
-                     .bytes = length_bytes});
+    return happened(
+        {.kind = Event::Kind::read_repaired, .offset_bytes = offset_bytes, .bytes = length_bytes});
   }
   ++io_.write_errors;
   happened({.kind = Event::Kind::local_io_failed,

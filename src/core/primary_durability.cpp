@@ -173,7 +173,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
   attach_step(attach_metadata_ticket_, ticket, error);
   metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
-  if (error != 0) happened({.kind = Event::Kind::metadata_failed, .error = error});
+  if (error != 0 && !local_lost_) happened({.kind = Event::Kind::metadata_failed, .error = error});
 
   SlotList waiting;
   waiting.splice_back(waiting_metadata_);

@@ -54,13 +54,18 @@ Secondary::~Secondary() {
 
 Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
   const ondisk::Metadata& mine = metadata();
-  Result<SyncDecision> decision = decide_sync({mine.resuid,
-                                               {mine.localcnt, mine.remotecnt},
-                                               mine.generations,
-                                               mine.inconsistent,
-                                               mine.sync_from},
-                                              primary);
+  const SecondaryFacts facts{mine.resuid,
+                             {mine.localcnt, mine.remotecnt},
+                             mine.generations,
+                             mine.inconsistent,
+                             mine.sync_from};
+  Result<SyncDecision> decision = decide_sync(facts, primary);
+  // Not to a primary that itself relies on data of this node.
+  const bool gives_up = std::exchange(giving_up_, false) && !decision && !primary.inconsistent &&
+                        decision.error().code == Errc::split_brain;
+  if (gives_up) decision = decide_discard(facts, primary);
   if (!decision) return decision;
+  if (gives_up) give_up(decision->kind, primary);
   if (mine.resuid == 0 && !adopting_) adopt(primary.resuid, decision->kind);
   // While the counters still call this node the source, the mark must outlast a broken resync.
   const bool marked = mine.inconsistent || (adopting_ && adopting_everything_);
@@ -73,6 +78,25 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
     metadata_.commit();
   }
   return decision;
+}
+
+/// Durable before the primary hears of it. From then on this node is one that a resync is due to:
+/// neither table calls it a source again, whatever happens in between (INV-5).
+void Secondary::give_up(SyncKind kind, const PrimaryFacts& primary) {
+  before_giving_up_ = metadata();
+  ondisk::Metadata& mine = metadata_.change();
+  mine.localcnt = primary.counters.remote;
+  mine.inconsistent = true;
+  mine.outdated = false;
+  mine.sync_from = kind == SyncKind::regular ? primary.generations.current : 0;
+  giving_up_ticket_ = metadata_.commit();
+  identity_error_ = 0;
+}
+
+Bitmap Secondary::own_changes() const {
+  Bitmap bits(component_.layout.extents);
+  bits.import_bytes(component_.map_image);
+  return bits;
 }
 
 /// Once the id is stored the counters of both nodes are equal, so nothing else tells that a full
@@ -106,6 +130,14 @@ void Secondary::identity_ended(int error) {
 void Secondary::metadata_committed(Ticket ticket, int error) {
   if (error != 0) host_.happened({.kind = Event::Kind::metadata_failed, .error = error});
   if (identity_ticket_ != 0 && ticket >= identity_ticket_) identity_ended(error);
+  if (giving_up_ticket_ != 0 && ticket >= giving_up_ticket_) {
+    giving_up_ticket_ = 0;
+    identity_error_ = error;
+    if (error != 0) {  // INV-4: what is not durable did not happen
+      before_giving_up_.sequence = metadata().sequence;
+      metadata_.change() = before_giving_up_;
+    }
+  }
   orders_committed(ticket, error);
   host_.changed();
 }
@@ -116,8 +148,7 @@ std::vector<std::byte> Secondary::map_for(const SyncDecision& decision) const {
   if (decision.kind == SyncKind::own_extents) return map;
   map.resize(layout.image_bytes, decision.kind == SyncKind::full ? std::byte{0xff} : std::byte{0});
   if (decision.kind == SyncKind::full) return map;
-  Bitmap bits(layout.extents);
-  bits.import_bytes(component_.map_image);
+  Bitmap bits = own_changes();
   for (const Written& written : remembered_) {
     for (std::uint64_t e = written.begin / layout.extent_bytes;
          e * layout.extent_bytes < written.end; ++e)

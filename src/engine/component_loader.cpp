@@ -7,40 +7,13 @@
 
 #include "hast/base/units.hpp"
 #include "hast/core/buffer.hpp"
-#include "hast/port/wakeup.hpp"
+#include "hast/engine/disk_wait.hpp"
 
 namespace hast::engine {
 
 namespace {
 
 using port::Awaitable;
-
-/// Waits for one disk operation. Lives in the coroutine that waits.
-class DiskWait {
- public:
-  Awaitable<int> read(port::Disk* disk, std::uint64_t offset, ByteSpan into) {
-    op_.kind = IoKind::read;
-    op_.offset_bytes = offset;
-    op_.length_bytes = into.size();
-    op_.data = into.data();
-    co_return co_await run(disk);
-  }
-  Awaitable<int> flush(port::Disk* disk) {
-    op_.kind = IoKind::flush;
-    co_return co_await run(disk);
-  }
-
- private:
-  Awaitable<int> run(port::Disk* disk) {
-    completes_with<&DiskWait::done>(op_, this);
-    disk->submit(op_);
-    co_await done_.wait();
-    co_return op_.error;
-  }
-  void done(port::DiskOp&) { done_.notify(); }
-  port::DiskOp op_;
-  port::Wakeup done_;
-};
 
 Awaitable<Result<ondisk::Metadata>> read_copy(port::Disk* disk, std::uint64_t offset) {
   core::AlignedBuffer block(ondisk::kMetadataBytes);

@@ -2,8 +2,6 @@
 
 #include <boost/asio/post.hpp>
 
-#include "hast/engine/batched_disk.hpp"
-#include "hast/engine/component_loader.hpp"
 #include "hast/engine/event_text.hpp"
 
 namespace hast::engine {
@@ -87,11 +85,13 @@ Awaitable<void> Resource::reload(ResourceSettings settings) {
   co_await role_turn_.take();
   const bool same_component = settings.local == settings_.local && settings.io == settings_.io;
   settings_ = std::move(settings);
-  if (role_ == Role::primary && same_component) {
+  // A component that was given up is replaced by attach(), under the new path if there is one.
+  if (role_ == Role::primary && (same_component || primary_->local_lost())) {
     link_->set_settings(settings_);
     primary_->set_replication(settings_.replication);
     primary_->set_metaflush(settings_.metaflush ? core::MapCommit::Flush::yes
                                                 : core::MapCommit::Flush::no);
+    primary_->set_on_local_error(settings_.on_local_error);
   } else if (role_ != Role::init) {
     co_await restart_role();
   }
@@ -127,13 +127,6 @@ Awaitable<Result<void>> Resource::enter(Role role, Cause cause) {
   co_return entered;
 }
 
-Awaitable<Result<core::Component>> Resource::open_component() {
-  Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
-  if (!disk) co_return std::move(disk).error();
-  disk_ = std::make_unique<BatchedDisk>(std::move(disk).value(), turn_end_);
-  co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
-}
-
 Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
   Result<core::Component> component = co_await open_component();
   if (!component) co_return std::move(component).error();
@@ -148,6 +141,7 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
         component->metadata.inconsistent ? "inconsistent" : "outdated");
   core::PrimaryOptions options;
   options.replication = settings_.replication;
+  options.on_local_error = settings_.on_local_error;
   options.metaflush =
       settings_.metaflush ? core::MapCommit::Flush::yes : core::MapCommit::Flush::no;
   options.promotion =
@@ -298,6 +292,7 @@ void Resource::end_turn() {
   if (link_) link_->flush();
   if (session_) session_->flush();
   if (!peer_can_wait && disk_) disk_->kick();
+  if (arriving_disk_) arriving_disk_->kick();
 }
 
 void Resource::outbox_filled() { turn_end_.due(); }
@@ -332,7 +327,7 @@ void Resource::happened(const core::Event& event) {
   if (event.kind == Kind::sync_done || event.kind == Kind::in_sync) synced_ = true;
   if (event.kind == Kind::sync_started) synced_ = false;
   EventText text = describe(event);
-  if (text.level == LogLevel::error && text.hook.empty()) {
+  if (text.level != LogLevel::info && text.hook.empty()) {
     const std::optional<std::uint64_t> left_out = limiter_.admit(event.kind, ports_.clock.now());
     if (!left_out) return;
     if (*left_out > 0) text.text += fmt::format(" ({} more like it were not logged.)", *left_out);
@@ -364,8 +359,8 @@ void Resource::link_disconnected() {
 void Resource::link_split_brain() {
   log_.error(
       "Split-brain: both nodes were written while they were apart, and nothing is merged. Decide "
-      "which node's changes to give up; on that node: hastctl role init {0}; hastctl create {0}; "
-      "hastctl role secondary {0}.",
+      "which node's changes to give up; on that node: hastctl role secondary {0}; hastctl resolve "
+      "{0} --discard local.",
       settings_.name);
   run_hook({"split-brain", settings_.name});
 }

@@ -187,7 +187,9 @@ Awaitable<Result<void>> Session::answer() {
   while (!secondary_.identity_durable() && !closed_) co_await identity_.wait();
   if (closed_) co_return Errc::cancelled;
   if (secondary_.identity_failed())
-    co_return Error{Errc::io_failed, 0, "the resource id cannot be stored on the local component"};
+    co_return Error{Errc::io_failed, 0,
+                    "what the handshake decided cannot be stored on the local component"};
+  reply.localcnt = secondary_.metadata().localcnt;  // as decided
 
   std::vector<std::byte> map;
   Result<void> outcome;

@@ -63,7 +63,7 @@ class ManualTest(HastctlTest):
         page = (harness.GOLDEN.parent.parent / "docs" / "man" / "hastctl.8").read_text()
         described = set(re.findall(r"^\.It Fl (\S+)", page, re.M))
         usage = self.run_hastctl("--help").stdout
-        options = {o[1:] for o in re.findall(r"(?<![\w-])--?[a-z]+\b", usage)}
+        options = {o[1:] for o in re.findall(r"(?<![\w-])--?[a-z]+(?:-[a-z]+)*\b", usage)}
         self.assertGreaterEqual(len(options), 10)
         self.assertEqual(options, described)
         statuses = set(re.findall(r"\b\d+\b", " ".join(re.findall(r"^\.It ([\d ,]+)$", page, re.M))))

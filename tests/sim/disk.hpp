@@ -92,6 +92,10 @@ class SimDiskOpener final : public port::DiskOpener {
  public:
   SimDiskOpener(DiskWorld world, SeededRandom random, std::string host);
   ~SimDiskOpener() override;
+  Result<std::unique_ptr<port::Disk>> create_sparse(const std::string&, std::uint64_t) override {
+    return Errc::unsupported;
+  }
+  void remove(const std::string&) override {}
 
   void add(std::string path, Drive& drive) { drives_.emplace_back(std::move(path), &drive); }
   Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;

@@ -1,4 +1,4 @@
-// The five sub-commands. Each does its work for every operand, says what went wrong on standard
+// The sub-commands. Each does its work for every operand, says what went wrong on standard
 // error, and returns the exit status: the first that is not 0.
 #pragma once
 
@@ -12,6 +12,9 @@ int dump(const Options& options, const hast::config::Config& config);
 int role(const Options& options, const hast::config::Config& config);
 int list(const Options& options, const hast::config::Config& config);
 int status(const Options& options, const hast::config::Config& config);
+
+int attach(const Options& options, const hast::config::Config& config);
+int resolve(const Options& options, const hast::config::Config& config);
 
 /// Keeps the first exit status that is not 0.
 inline void keep_first(int& kept, int status) {

@@ -37,6 +37,10 @@ int run(const Options& options) {
       return status(options, *config);
     case Command::dump:
       return dump(options, *config);
+    case Command::attach:
+      return attach(options, *config);
+    case Command::resolve:
+      return resolve(options, *config);
   }
   return kUsage;
 }

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <string_view>
 
 #include "hast/base/units.hpp"
@@ -12,13 +13,28 @@
 namespace hastctl {
 namespace {
 
-enum LongOption : int { kNode = 256, kLayout, kJson, kTimeout, kForce, kHelp };
+enum LongOption : int {
+  kNode = 256,
+  kLayout,
+  kJson,
+  kTimeout,
+  kForce,
+  kDiscard,
+  kDryRun,
+  kBackup,
+  kNoBackup,
+  kHelp
+};
 
 constexpr option kLongOptions[] = {{"node", required_argument, nullptr, kNode},
                                    {"layout", required_argument, nullptr, kLayout},
                                    {"json", no_argument, nullptr, kJson},
                                    {"timeout", required_argument, nullptr, kTimeout},
                                    {"force", no_argument, nullptr, kForce},
+                                   {"discard", required_argument, nullptr, kDiscard},
+                                   {"dry-run", no_argument, nullptr, kDryRun},
+                                   {"backup", required_argument, nullptr, kBackup},
+                                   {"no-backup", no_argument, nullptr, kNoBackup},
                                    {"help", no_argument, nullptr, kHelp},
                                    {nullptr, 0, nullptr, 0}};
 
@@ -28,6 +44,8 @@ std::optional<Command> parse_command(std::string_view word) {
   if (word == "list") return Command::list;
   if (word == "status") return Command::status;
   if (word == "dump") return Command::dump;
+  if (word == "attach") return Command::attach;
+  if (word == "resolve") return Command::resolve;
   return std::nullopt;
 }
 
@@ -48,6 +66,11 @@ bool belongs_to(int option, Command command) {
       return command == Command::list || command == Command::status;
     case kForce:
       return command == Command::role;
+    case kDiscard:
+    case kDryRun:
+    case kBackup:
+    case kNoBackup:
+      return command == Command::resolve;
     case kTimeout:
       return command != Command::create && command != Command::dump;
     default:
@@ -85,6 +108,21 @@ Refusal take_timeout(Options& options) {
   return std::nullopt;
 }
 
+/// hastd works in another folder than the operator.
+Refusal take_backup(Options& options) {
+  std::error_code failed;
+  options.backup = std::filesystem::absolute(optarg, failed).string();
+  if (failed || *optarg == '\0') return invalid("backup file");
+  return std::nullopt;
+}
+
+Refusal take_discard(Options& options) {
+  if (std::string_view(optarg) != "local")
+    return invalid("discard: only \"local\", the changes of this node, can be given up here");
+  options.discard_local = true;
+  return std::nullopt;
+}
+
 Refusal take(int option, Options& options) {
   if (!belongs_to(option, options.command)) return usage();
   switch (option) {
@@ -113,6 +151,16 @@ Refusal take(int option, Options& options) {
     case kForce:
       options.force = true;
       return std::nullopt;
+    case kDiscard:
+      return take_discard(options);
+    case kDryRun:
+      options.dry_run = true;
+      return std::nullopt;
+    case kBackup:
+      return take_backup(options);
+    case kNoBackup:
+      options.save = false;
+      return std::nullopt;
     case kHelp:
       return help();
     default:
@@ -127,6 +175,11 @@ bool enough_operands(const Options& options) {
     case Command::role:
       return options.operands.size() >= 2 && hast::parse_role(options.operands[0]) &&
              (!options.force || options.operands[0] == "primary");
+    case Command::attach:
+      return !options.operands.empty();
+    case Command::resolve:
+      return options.operands.size() == 1 && options.discard_local &&
+             (options.save || options.backup.empty());
     default:
       return true;
   }
@@ -145,8 +198,10 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   --argc;
   ++argv;
   int option = 0;
-  // "+": operands end the options, also where getopt would reorder.
-  while ((option = ::getopt_long(argc, argv, "+c:de:k:m:h", kLongOptions, nullptr)) != -1)
+  // "+": operands end the options of the original's commands, also where getopt would reorder.
+  const bool ours = options.command == Command::attach || options.command == Command::resolve;
+  const char* letters = ours ? "c:dh" : "+c:de:k:m:h";
+  while ((option = ::getopt_long(argc, argv, letters, kLongOptions, nullptr)) != -1)
     if (const Refusal status = take(option, options)) return *status;
   options.operands.assign(argv + optind, argv + argc);
   if (!enough_operands(options)) return usage();

@@ -14,7 +14,7 @@
 
 namespace hastctl {
 
-enum class Command : std::uint8_t { create, role, list, status, dump };
+enum class Command : std::uint8_t { create, role, list, status, dump, attach, resolve };
 
 enum class Output : std::uint8_t { text, json };
 
@@ -30,6 +30,10 @@ struct Options {
   Output output = Output::text;
   std::optional<std::chrono::seconds> patience;  // how long to wait for hastd
   bool force = false;                            // role primary
+  bool discard_local = false;                    // resolve
+  bool dry_run = false;
+  bool save = true;
+  std::string backup;  // an absolute path; empty: hastd chooses
   std::vector<std::string> operands;
 };
 

@@ -13,6 +13,11 @@ constexpr const char* kUsageText =
     "       hastctl status [-d] [-c config] [all | name ...]\n"
     "       hastctl dump [-d] [-c config] [all | name ...]\n";
 
+constexpr const char* kOwnUsageText =
+    "       hastctl attach [-d] [-c config] all | name ...\n"
+    "       hastctl resolve [-d] [-c config] [--dry-run] [--backup file | --no-backup]\n"
+    "\t\t--discard local name\n";
+
 constexpr const char* kHelpText =
     "\n"
     "  -c config       the configuration file (default /etc/hast.yaml)\n"
@@ -21,6 +26,10 @@ constexpr const char* kHelpText =
     "  --node NAME     be this node of the configuration, whatever the host is called\n"
     "  --layout WHICH  for create: extended (default), or original if the other node runs the\n"
     "                  original HAST\n"
+    "  --discard local for resolve: give up what only this node wrote\n"
+    "  --dry-run       for resolve: only say how much that is\n"
+    "  --backup FILE   for resolve: save it there first (default: a file that hastd names)\n"
+    "  --no-backup     for resolve: do not save it\n"
     "  --force         for role primary: also if the data here are inconsistent or outdated\n"
     "  --json          for list and status: print JSON\n"
     "  --timeout SECS  for role, list and status: how long to wait for hastd\n"
@@ -37,6 +46,7 @@ int usage() {
 
 int help() {
   std::fputs(kUsageText, stdout);
+  std::fputs(kOwnUsageText, stdout);
   std::fputs(kHelpText, stdout);
   return kOk;
 }

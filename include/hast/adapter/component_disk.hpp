@@ -24,6 +24,9 @@ class ComponentDiskOpener final : public port::DiskOpener {
   explicit ComponentDiskOpener(DiskPool::Executor owner, DiskOptions options = {})
       : owner_(std::move(owner)), options_(options) {}
   Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;
+  Result<std::unique_ptr<port::Disk>> create_sparse(const std::string& path,
+                                                    std::uint64_t size_bytes) override;
+  void remove(const std::string& path) override;
   /// For components opened from now on.
   void set_io(IoMode io) { options_.component.io = io; }
 

@@ -44,6 +44,8 @@ class Node final : private engine::ResourceDirectory {
 
   engine::Awaitable<control::RoleReply> set_role(control::RoleRequest request);
   engine::Awaitable<control::StatusReply> status(control::StatusRequest request);
+  engine::Awaitable<control::AttachReply> attach(control::AttachRequest request);
+  engine::Awaitable<control::ResolveReply> resolve(control::ResolveRequest request);
 
   adapter::Departure& departure() { return departure_; }
   const config::Config& config() const { return config_; }
@@ -71,6 +73,7 @@ class Node final : private engine::ResourceDirectory {
   engine::Awaitable<control::RoleEntry> change_role(std::string name, Role role,
                                                     engine::Force force);
   engine::Awaitable<control::StatusEntry> status_of(std::string name);
+  engine::Awaitable<control::AttachEntry> attach_one(std::string name);
 
   boost::asio::io_context& context_;
   Outside outside_;

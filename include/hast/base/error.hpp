@@ -44,6 +44,7 @@ enum class Errc : std::uint16_t {
   size_mismatch,      // the two nodes disagree about datasize or extentsize
   resuid_mismatch,    // the two components never belonged together
   split_brain,        // both nodes were written independently
+  no_split_brain,     // nothing to resolve: the peer was not found to have diverged
   both_inconsistent,  // neither node holds the whole data
   token_mismatch,     // the second connection does not belong to the first
   access_denied,      // the address is not that of a configured peer

@@ -48,6 +48,7 @@ struct ResourceConfig {
   std::uint32_t heartbeat_s = 1;  // 1..kMaxHeartbeatSeconds
   bool metaflush = true;
   IoMode io = IoMode::automatic;
+  OnLocalError on_local_error = OnLocalError::detach;
   std::string exec;  // path of the hook, empty: none
   FrontendConfig frontend;
 

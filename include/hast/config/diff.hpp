@@ -35,6 +35,7 @@ struct Change {
     heartbeat,
     metaflush,
     io,
+    on_local_error,
     exec,
     frontend,
   };

@@ -52,6 +52,40 @@ struct StatusReply {
   std::vector<StatusEntry> resources;
 };
 
+struct Attachment {
+  bool was_lost = false;  // false: the component was in use all along
+  std::uint64_t to_copy_bytes = 0;
+
+  bool operator==(const Attachment&) const = default;
+};
+
+struct AttachEntry {
+  std::string name;
+  Result<Attachment> attached;
+};
+
+struct AttachReply {
+  std::vector<AttachEntry> resources;
+};
+
+struct Resolution {
+  std::uint64_t extents = 0;  // that only this node may have written
+  std::uint64_t bytes = 0;
+  std::string backup;      // where they are saved; empty: nowhere
+  bool discarded = false;  // false: a dry run
+
+  bool operator==(const Resolution&) const = default;
+};
+
+struct ResolveEntry {
+  std::string name;
+  Result<Resolution> resolved;
+};
+
+struct ResolveReply {
+  std::vector<ResolveEntry> resources;  // one
+};
+
 /// The per-resource code in replies and of hastctl's exit status: 1 no such resource, 2 invalid, 4
 /// unsupported as the original's, 5 anything else (the role is not in force, the status unknown).
 int resource_code(Errc errc);
@@ -61,6 +95,8 @@ std::string encode_result(const RequestId& id, const PingReply& reply);
 std::string encode_result(const RequestId& id, const VersionReply& reply);
 std::string encode_result(const RequestId& id, const RoleReply& reply);
 std::string encode_result(const RequestId& id, const StatusReply& reply);
+std::string encode_result(const RequestId& id, const AttachReply& reply);
+std::string encode_result(const RequestId& id, const ResolveReply& reply);
 /// The whole request failed. The JSON-RPC code follows from error.code: malformed −32700, too_large
 /// and wrong_type −32600, unsupported −32601, usage −32602, any other −32000.
 std::string encode_error(const RequestId& id, const Error& error);
@@ -71,6 +107,8 @@ Result<PingReply> decode_ping_reply(std::string_view line, const RequestId& id);
 Result<VersionReply> decode_version_reply(std::string_view line, const RequestId& id);
 Result<RoleReply> decode_role_reply(std::string_view line, const RequestId& id);
 Result<StatusReply> decode_status_reply(std::string_view line, const RequestId& id);
+Result<AttachReply> decode_attach_reply(std::string_view line, const RequestId& id);
+Result<ResolveReply> decode_resolve_reply(std::string_view line, const RequestId& id);
 
 /// The `result` object alone, on one line: what `hastctl status --json` prints.
 std::string to_json(const StatusReply& reply);

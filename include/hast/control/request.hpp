@@ -46,7 +46,22 @@ struct StatusRequest {
   bool operator==(const StatusRequest&) const = default;
 };
 
-using Command = std::variant<PingRequest, VersionRequest, RoleRequest, StatusRequest>;
+/// The local component that a primary gave up is back, or another is in its place.
+struct AttachRequest {
+  Selection resources;
+  bool operator==(const AttachRequest&) const = default;
+};
+/// A split-brain: what only this node wrote is given up.
+struct ResolveRequest {
+  std::string resource;
+  bool dry_run = false;  // only say what would be given up
+  bool save = true;      // first save it to a file
+  std::string backup;    // that file; empty: hastd chooses a name
+  bool operator==(const ResolveRequest&) const = default;
+};
+
+using Command = std::variant<PingRequest, VersionRequest, RoleRequest, StatusRequest, AttachRequest,
+                             ResolveRequest>;
 
 struct Request {
   RequestId id;             // null when the line was too broken to tell

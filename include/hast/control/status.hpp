@@ -27,7 +27,8 @@ struct Counters {
   std::uint64_t read_errors = 0;
   std::uint64_t write_errors = 0;  // map writes included
   std::uint64_t delete_errors = 0;
-  std::uint64_t flush_errors = 0;  // map flushes included
+  std::uint64_t flush_errors = 0;    // map flushes included
+  std::uint64_t reads_repaired = 0;  // failed reads rewritten with the peer's data
 
   bool operator==(const Counters&) const = default;
 };
@@ -66,6 +67,7 @@ struct ResourceStatus {
   Status status = Status::absent;
   std::string reason;         // one sentence: why degraded, empty when complete or absent
   bool split_brain = false;   // the last handshake found both nodes written independently
+  bool detached = false;      // primary: it gave its component up, the peer serves everything
   bool inconsistent = false;  // the local data are a mixture until a resync completes (INV-5)
   std::string frontend;       // where clients connect: "nbd+unix:///r0?socket=...", "/dev/hast/r0"
 

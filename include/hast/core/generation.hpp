@@ -53,6 +53,10 @@ struct SyncDecision {
 /// never the source (INV-5). Errors: resuid_mismatch, split_brain, both_inconsistent.
 Result<SyncDecision> decide_sync(const SecondaryFacts& secondary, const PrimaryFacts& primary);
 
+/// What takes the place of a split-brain when the operator gives up what the secondary wrote alone:
+/// both maps know everything that changed since the nodes were equal, if they were so together.
+SyncDecision decide_discard(const SecondaryFacts& secondary, const PrimaryFacts& primary);
+
 /// Rows 1–9 of semantics §6. Errors: resuid_mismatch, split_brain.
 Result<SyncDecision> decide_by_counters(std::uint64_t secondary_resuid, Counters secondary,
                                         const PrimaryFacts& primary);

@@ -97,11 +97,19 @@ class Secondary final : private MetadataWriter::Observer {
   /// durable (identity_durable()) before the answer leaves, and remembers that it is outdated when
   /// it is. Errors: those of decide_sync().
   Result<SyncDecision> decide(const PrimaryFacts& primary);
-  bool identity_durable() const { return !adopting_; }
+  bool identity_durable() const { return !adopting_ && giving_up_ticket_ == 0; }
   bool identity_failed() const { return identity_error_ != 0; }
   /// What the primary has to merge: the map on disk and the extents of the requests that were in
   /// flight last (an original primary forgets those, weaknesses 1); all ones for a full resync.
   std::vector<std::byte> map_for(const SyncDecision& decision) const;
+
+  // Split-brain. The operator gives up what this node wrote alone (INV-7: nobody else does).
+  /// The extents that it may have written since the nodes were last equal.
+  Bitmap own_changes() const;
+  /// If the next handshake finds a split-brain, it is resolved in the primary's favour: this node
+  /// records that it is inconsistent, and a resync brings the union of both maps. Any other outcome
+  /// of that handshake withdraws this.
+  void give_up_own_changes() { giving_up_ = true; }
 
   // Session. One at a time: the newer replaces the older.
   enum class Dialect : std::uint8_t { original, native };  // native: sync_end will be told
@@ -132,6 +140,7 @@ class Secondary final : private MetadataWriter::Observer {
   using List = IntrusiveList<PeerRequest, PeerRequest>;
   using ReplyList = IntrusiveList<PeerReply, PeerReply>;
 
+  void give_up(SyncKind kind, const PrimaryFacts& primary);
   void adopt(std::uint64_t resuid, SyncKind kind);
   void store_identity();
   void identity_ended(int error);
@@ -183,6 +192,9 @@ class Secondary final : private MetadataWriter::Observer {
   bool adopting_everything_ = false;
   std::uint64_t adopted_resuid_ = 0;
   Ticket identity_ticket_ = 0;
+  bool giving_up_ = false;
+  Ticket giving_up_ticket_ = 0;
+  ondisk::Metadata before_giving_up_;
   bool marking_ = false;  // a sync_begin is not durable yet
   Dialect dialect_ = Dialect::original;
   int identity_error_ = 0;

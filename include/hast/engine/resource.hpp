@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,7 @@
 #include "hast/core/secondary.hpp"
 #include "hast/engine/event_limiter.hpp"
 #include "hast/engine/link.hpp"
+#include "hast/engine/local_disk.hpp"
 #include "hast/engine/session.hpp"
 #include "hast/engine/turn.hpp"
 #include "hast/engine/turn_end.hpp"
@@ -21,6 +23,23 @@ namespace hast::engine {
 
 /// What an operator says of a component that is inconsistent or outdated: nothing, or "take it".
 enum class Force : std::uint8_t { no, yes };
+
+/// What becomes of a component that a primary gave up.
+struct Attached {
+  bool was_lost = false;  // false: there was nothing to do
+  std::uint64_t to_copy_bytes = 0;
+};
+
+/// A split-brain is resolved by giving up what this node wrote alone.
+struct DiscardOrder {
+  enum class Doing : std::uint8_t { plan, discard };
+  Doing doing = Doing::plan;
+  std::string backup;  // a file that does not exist yet; empty: none is made
+};
+struct Discarded {
+  std::uint64_t extents = 0;  // that only this node may have written
+  std::uint64_t bytes = 0;
+};
 
 /// What a resource can say of itself at any time.
 struct ResourceStatus {
@@ -62,6 +81,13 @@ class Resource final : private core::PrimaryHost,
   /// With a new front-end: the old one is stopped, the role restarted.
   Awaitable<void> replace_frontend(std::unique_ptr<port::Frontend> frontend);
 
+  /// Takes the component back that a primary gave up, or what is in its place (`local`). Errors:
+  /// wrong_role, component_busy (requests still hang in it), those of opening and
+  /// core::Primary::attach(), io_failed (it cannot record what it lacks).
+  Awaitable<Result<Attached>> attach();
+  /// Errors: wrong_role (secondary only), no_split_brain, io_failed (the backup).
+  Awaitable<Result<Discarded>> discard_own_changes(DiscardOrder order);
+
   ResourceStatus status() const;
 
   // Connections of a primary, from the acceptor. A refusal is for the peer; the stream is then
@@ -75,7 +101,12 @@ class Resource final : private core::PrimaryHost,
   Awaitable<Result<void>> enter(Role role, Cause cause);
   Awaitable<Result<void>> enter_primary(Cause cause);
   Awaitable<Result<void>> enter_secondary();
+  Result<std::unique_ptr<LocalDisk>> open_disk();
   Awaitable<Result<core::Component>> open_component();
+  Awaitable<Result<Attached>> take_component_back();
+  Awaitable<Result<Discarded>> give_up_own_changes(DiscardOrder order);
+  Awaitable<Result<void>> save_extents(Bitmap extents, std::string path);
+  Awaitable<void> wait_until(std::function<bool()> reached, port::Duration limit);
   Awaitable<void> leave();
   Awaitable<void> leave_primary();
   Awaitable<void> leave_secondary();
@@ -120,7 +151,8 @@ class Resource final : private core::PrimaryHost,
   EventLimiter limiter_;
 
   TurnEnd turn_end_;
-  std::unique_ptr<port::Disk> disk_;
+  std::unique_ptr<LocalDisk> disk_;
+  std::unique_ptr<LocalDisk> arriving_disk_;  // opened, and not the component yet
   std::unique_ptr<core::Primary> primary_;
   std::unique_ptr<core::Secondary> secondary_;
   std::unique_ptr<Link> link_;

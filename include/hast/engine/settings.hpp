@@ -26,7 +26,8 @@ struct ResourceSettings {
   std::uint8_t protocol = wire::kProtocolVersion;  // the highest to offer and to accept
   bool metaflush = true;
   IoMode io = IoMode::automatic;  // the disk opener's business: a change opens the component anew
-  std::string exec;               // hook, empty: none
+  OnLocalError on_local_error = OnLocalError::detach;
+  std::string exec;  // hook, empty: none
 
   bool operator==(const ResourceSettings&) const = default;
 };

@@ -58,6 +58,11 @@ class DiskOpener {
  public:
   virtual ~DiskOpener() = default;
   virtual Result<std::unique_ptr<Disk>> open(const std::string& path) = 0;
+  /// A new regular file of that size which takes no room yet, readable by its owner only, and the
+  /// folder it is in. Errors: io_failed, also if there is such a file.
+  virtual Result<std::unique_ptr<Disk>> create_sparse(const std::string& path,
+                                                      std::uint64_t size_bytes) = 0;
+  virtual void remove(const std::string& path) = 0;  // of what create_sparse() made
 };
 
 }  // namespace hast::port

@@ -70,6 +70,8 @@ TEST_CASE("each key of a resource is one change in its own words") {
        "resource b: heartbeat changed from 1 to 5", Effect::live},
       {[](auto& r) { r.metaflush = false; }, Kind::metaflush,
        "resource b: metaflush changed from true to false", Effect::live},
+      {[](auto& r) { r.on_local_error = OnLocalError::pass; }, Kind::on_local_error,
+       "resource b: on_local_error changed from detach to pass", Effect::live},
       {[](auto& r) { r.io = IoMode::direct; }, Kind::io,
        "resource b: io changed from auto to direct", Effect::restart},
       {[](auto& r) { r.exec = "/hook"; }, Kind::exec, "resource b: exec changed from none to /hook",

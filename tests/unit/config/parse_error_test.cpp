@@ -28,8 +28,8 @@ TEST_CASE("unknown keys are refused with their place and the nearest valid key")
 TEST_CASE("a key in the wrong place is told its right one") {
   CHECK(refused(resource_with("    remote: none\n")) ==
         "f:5:5: \"remote\" does not belong here but in resources.NAME.nodes.NODE.remote; valid: "
-        "replication, checksum, compression, timeout, heartbeat, metaflush, io, exec, local, name, "
-        "frontend, nodes");
+        "replication, checksum, compression, timeout, heartbeat, metaflush, io, on_local_error, "
+        "exec, local, name, frontend, nodes");
   CHECK(refused("timeout: 3\n").find("defaults.timeout") != std::string::npos);
 }
 

@@ -76,11 +76,12 @@ TEST_CASE("the JSON of a status is the documented one") {
         R"("localpath":"/dev/ada0p4","remoteaddr":"tcp://10.0.0.233","sourceaddr":null,)"
         R"("replication":"fullsync","checksum":"sha256","compression":"lzf","workerpid":1234,)"
         R"("status":"degraded","reason":"the peer does not answer","split_brain":true,)"
-        R"("inconsistent":true,"frontend":"unix:///var/run/hast/shared.sock",)"
+        R"("detached":false,"inconsistent":true,"frontend":"unix:///var/run/hast/shared.sock",)"
         R"("datasize_bytes":18446744073709551615,"dirty_bytes":9223372036854775808,)"
         R"("extentsize_bytes":2097152,"keepdirty":64,"statistics":{"reads":1,"writes":2,)"
         R"("deletes":3,"flushes":4,"activemap_updates":5,"read_errors":6,"write_errors":7,)"
-        R"("delete_errors":8,"flush_errors":9},"queues":{"local":10,"send":11,"recv":12,)"
+        R"("delete_errors":8,"flush_errors":9,"reads_repaired":0},)"
+        R"("queues":{"local":10,"send":11,"recv":12,)"
         R"("done":13,"idle":14},"resync":null}]})");
 }
 
@@ -99,6 +100,23 @@ TEST_CASE("a role reply says what was and what is, or why not") {
   const Error& error = decoded->resources[1].change.error();
   CHECK(error.message() == Error{Errc::component_busy, 16, "/dev/b"}.message());
   CHECK(error.os_error == 16);
+}
+
+TEST_CASE("attach and resolve replies survive the way") {
+  AttachReply attach;
+  attach.resources.push_back({"a", Attachment{true, 7}});
+  attach.resources.push_back({"b", Error{Errc::wrong_role, 0, "b is secondary here"}});
+  const Result<AttachReply> attached = decode_attach_reply(encode_result(kId, attach), kId);
+  REQUIRE(attached);
+  CHECK(*attached->resources[0].attached == Attachment{true, 7});
+  CHECK(attached->resources[1].attached.error().code == Errc::wrong_role);
+  ResolveReply resolve;
+  resolve.resources.push_back({"a", Resolution{3, 6, "/backup", true}});
+  const Result<ResolveReply> resolved = decode_resolve_reply(encode_result(kId, resolve), kId);
+  REQUIRE(resolved);
+  CHECK(*resolved->resources[0].resolved == Resolution{3, 6, "/backup", true});
+  // INV-9
+  CHECK_FALSE(decode_resolve_reply(encode_result(kId, attach), kId));
 }
 
 TEST_CASE("version and ping replies survive the way") {

@@ -36,6 +36,11 @@ TEST_CASE("every request survives encoding and decoding") {
       RoleRequest{Role::init, {true, {}}},
       StatusRequest{{true, {}}},
       StatusRequest{{false, {"caf\xc3\xa9 \"quoted\""}}},
+      AttachRequest{{false, {"shared"}}},
+      AttachRequest{{true, {}}},
+      ResolveRequest{"shared", true, true, ""},
+      ResolveRequest{"shared", false, false, ""},
+      ResolveRequest{"shared", false, true, "/root/shared.img"},
   };
   const RequestId ids[] = {std::monostate{}, std::int64_t{-1}, std::string("x")};
   for (const RequestId& id : ids) {
@@ -59,6 +64,9 @@ TEST_CASE("requests written by hand mean what the manual says") {
         StatusRequest{{true, {}}});
   CHECK(accepted<StatusRequest>(call(R"("method":"status","params":{"resources":"all"})")) ==
         StatusRequest{{true, {}}});
+  CHECK(accepted<ResolveRequest>(call(
+            R"("method":"resolve","params":{"resource":"a","discard":"local","backup":true})")) ==
+        ResolveRequest{"a", false, true, ""});
   accepted<PingRequest>(call(R"("method":"ping")"));
   accepted<VersionRequest>("  " + call(R"("method":"version","params":{})") + "\r\n");
 }
@@ -103,6 +111,16 @@ TEST_CASE("wrong parameters are refused in words") {
       R"("method":"role","params":{"role":"init","resources":{}})",
       R"("method":"role","params":{"role":"init","resources":"all","force":true})",
       R"("method":"status","params":{"resource":"all"})",
+      R"("method":"attach")",
+      R"("method":"attach","params":{"resources":"some"})",
+      R"("method":"attach","params":{"resources":"all","force":true})",
+      R"("method":"resolve","params":{"discard":"local"})",
+      R"("method":"resolve","params":{"resource":"","discard":"local"})",
+      R"("method":"resolve","params":{"resource":"a"})",
+      R"("method":"resolve","params":{"resource":"a","discard":"remote"})",
+      R"("method":"resolve","params":{"resource":"a","discard":"local","dry_run":1})",
+      R"("method":"resolve","params":{"resource":"a","discard":"local","backup":1})",
+      R"("method":"resolve","params":{"resource":"a","discard":"local","backup":"relative"})",
       R"("method":"ping","params":{"a":1})",
   };
   for (const char* row : rows) {

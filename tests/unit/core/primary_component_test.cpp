@@ -1,5 +1,5 @@
-// The primary's own component when it fails: read-repair, giving it up, taking it back. INV-5, INV-6,
-// INV-11, INV-12.
+// The primary's own component when it fails: read-repair, giving it up, taking it back. INV-5,
+// INV-6, INV-11, INV-12.
 #include <algorithm>
 #include <cerrno>
 

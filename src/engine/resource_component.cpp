@@ -1,0 +1,160 @@
+// The local component of a resource outside the data path: opening it, taking it back after it was
+// given up, and giving up what only it holds after a split-brain.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "hast/base/units.hpp"
+#include "hast/core/buffer.hpp"
+#include "hast/engine/component_loader.hpp"
+#include "hast/engine/disk_wait.hpp"
+#include "hast/engine/resource.hpp"
+
+namespace hast::engine {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr port::Duration kPause = 10ms;
+/// How long an operator waits for requests that hang in a disk, or for a disk to store what it
+/// lacks.
+constexpr port::Duration kAttachTime = 20s;
+constexpr std::uint64_t kCopyBytes = kMiB;
+
+}  // namespace
+
+Awaitable<void> Resource::wait_until(std::function<bool()> reached, port::Duration limit) {
+  const std::unique_ptr<port::Timer> timer = ports_.clock.make_timer(executor_);
+  const port::TimePoint end = ports_.clock.now() + limit;
+  while (!reached() && ports_.clock.now() < end) co_await timer->wait_for(kPause);
+}
+
+Result<std::unique_ptr<LocalDisk>> Resource::open_disk() {
+  Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
+  if (!disk) return std::move(disk).error();
+  return std::make_unique<LocalDisk>(std::move(disk).value(), turn_end_);
+}
+
+Awaitable<Result<core::Component>> Resource::open_component() {
+  Result<std::unique_ptr<LocalDisk>> disk = open_disk();
+  if (!disk) co_return std::move(disk).error();
+  disk_ = std::move(disk).value();
+  co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
+}
+
+// Attach ------------------------------------------------------------------------------------------
+
+Awaitable<Result<Attached>> Resource::attach() {
+  co_await role_turn_.take();
+  Result<Attached> attached = co_await take_component_back();
+  arriving_disk_.reset();
+  if (!attached) log_.error("Not attached: {}", attached.error().message());
+  role_turn_.done();
+  co_return attached;
+}
+
+Awaitable<Result<Attached>> Resource::take_component_back() {
+  if (!primary_)
+    co_return Error{Errc::wrong_role, 0,
+                    fmt::format("{} is {} here; only a primary gives its component up",
+                                settings_.name, to_string(role_))};
+  if (!primary_->local_lost()) co_return Attached{};
+  co_await wait_until([this] { return primary_->component_idle(); }, kAttachTime);
+  if (!primary_->component_idle())
+    co_return Error{Errc::component_busy, 0, "requests to the failed disk have not ended yet"};
+
+  disk_->close();  // it may be the very same device, which only one may have open
+  Result<std::unique_ptr<LocalDisk>> opened = open_disk();
+  if (!opened) co_return std::move(opened).error();
+  arriving_disk_ = std::move(opened).value();
+  Result<core::Component> component =
+      co_await load_component(arriving_disk_.get(), settings_.name, settings_.local, log_);
+  if (!component) co_return std::move(component).error();
+
+  // Meanwhile the core may have tried to write to what is closed.
+  co_await wait_until([this] { return primary_->component_idle(); }, kAttachTime);
+  disk_->replace_with(*arriving_disk_);
+  component->disk = disk_.get();
+  Result<void> accepted = primary_->attach(*component);
+  if (!accepted) {
+    disk_->close();
+    co_return Error{accepted.error().code, 0, settings_.local};
+  }
+  co_await wait_until([this] { return !primary_->attaching(); }, kAttachTime);
+  if (primary_->local_lost())
+    co_return Error{Errc::io_failed, 0, settings_.local + ": what it lacks cannot be stored on it"};
+  co_return Attached{true, primary_->status().stale_bytes};
+}
+
+// Split-brain -------------------------------------------------------------------------------------
+
+Awaitable<Result<Discarded>> Resource::discard_own_changes(DiscardOrder order) {
+  co_await role_turn_.take();
+  Result<Discarded> discarded = co_await give_up_own_changes(std::move(order));
+  role_turn_.done();
+  co_return discarded;
+}
+
+Awaitable<Result<Discarded>> Resource::give_up_own_changes(DiscardOrder order) {
+  if (!secondary_)
+    co_return Error{Errc::wrong_role, 0,
+                    fmt::format("{} is {} here; the node whose changes are given up is secondary",
+                                settings_.name, to_string(role_))};
+  const auto is_split = [this] { return session_->split_brain() && !session_->connected(); };
+  if (!is_split()) co_return Errc::no_split_brain;
+  const Bitmap extents = secondary_->own_changes();
+  const ondisk::Layout& layout = secondary_->layout();
+  const Discarded discarded{extents.count(),
+                            std::min(extents.count() * layout.extent_bytes, layout.data_bytes)};
+  if (order.doing == DiscardOrder::Doing::plan) co_return discarded;
+  if (!order.backup.empty()) {
+    Result<void> saved = co_await save_extents(extents, order.backup);
+    if (!saved) co_return std::move(saved).error();
+    log_.info("What only this node wrote is saved in {}.", order.backup);
+  }
+  if (!is_split()) co_return Errc::no_split_brain;
+  secondary_->give_up_own_changes();
+  log_.warning("What only this node wrote since the nodes were equal is given up: {} in {} extents.",
+               humanize_bytes(discarded.bytes), discarded.extents);
+  co_return discarded;
+}
+
+namespace {
+
+bool is_zero(ConstByteSpan bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+/// At the same offsets in a sparse file of the volume's size.
+Awaitable<Result<void>> Resource::save_extents(Bitmap extents, std::string path) {
+  const ondisk::Layout layout = secondary_->layout();
+  Result<std::unique_ptr<port::Disk>> created =
+      ports_.disks.create_sparse(path, layout.data_bytes);
+  if (!created) co_return std::move(created).error();
+  arriving_disk_ = std::make_unique<LocalDisk>(std::move(created).value(), turn_end_);
+  core::AlignedBuffer buffer(kCopyBytes);
+  DiskWait wait;
+  int error = 0;
+  for (std::uint64_t e = extents.find_next(0); e != Bitmap::npos && error == 0;
+       e = extents.find_next(e + 1)) {
+    const std::uint64_t end =
+        std::min<std::uint64_t>((e + 1) * layout.extent_bytes, layout.data_bytes);
+    for (std::uint64_t at = e * layout.extent_bytes; at < end && error == 0; at += kCopyBytes) {
+      const ByteSpan piece = buffer.span().first(std::min(kCopyBytes, end - at));
+      error = co_await wait.read(disk_.get(), layout.data_offset + at, piece);
+      if (error == 0 && !is_zero(piece))
+        error = co_await wait.write(arriving_disk_.get(), at, piece);
+    }
+  }
+  if (error == 0) error = co_await wait.flush(arriving_disk_.get());
+  arriving_disk_.reset();
+  if (error == 0 || error == EOPNOTSUPP) co_return Result<void>{};
+  ports_.disks.remove(path);
+  co_return Error{Errc::io_failed, error, "saving what is given up to " + path};
+}
+
+}  // namespace hast::engine
