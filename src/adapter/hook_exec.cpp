@@ -75,19 +75,29 @@ HookExec::~HookExec() = default;
 
 void HookExec::run(std::vector<std::string> argv) {
   HAST_ASSERT(!argv.empty());
-  asio::post(executor_, [this, argv = std::move(argv)]() mutable { enqueue(std::move(argv)); });
+  Hook hook(std::move(argv));
+  hook.run_time = limits_.run_time;
+  asio::post(executor_, [this, hook = std::move(hook)]() mutable { enqueue(std::move(hook)); });
+}
+
+void HookExec::ask(std::vector<std::string> argv, port::Duration limit,
+                   std::function<void(Verdict)> answer) {
+  HAST_ASSERT(!argv.empty());
+  Hook hook(std::move(argv));
+  hook.run_time = std::chrono::duration_cast<std::chrono::milliseconds>(limit);
+  hook.answer = std::move(answer);
+  asio::post(executor_, [this, hook = std::move(hook)]() mutable { enqueue(std::move(hook)); });
 }
 
 void HookExec::stop() {
   asio::post(executor_, [this] { begin_stop(); });
 }
 
-void HookExec::enqueue(std::vector<std::string> argv) {
-  Hook hook(std::move(argv));
+void HookExec::enqueue(Hook hook) {
   if (stopping_) {
     log_.error("Hook dropped, hastd is ending: {}", joined(hook.argv));
     ++counts_.dropped;
-    return;
+    return hook.end(Verdict::no);
   }
   make_room(hook.resource());
   waiting_.push_back(std::move(hook));
@@ -101,6 +111,7 @@ void HookExec::make_room(const std::string& resource) {
   if (static_cast<std::size_t>(count) < limits_.waiting) return;
   const auto oldest = std::find_if(waiting_.begin(), waiting_.end(), same);
   log_.error("Hook dropped, {} more of its resource are waiting: {}", count, joined(oldest->argv));
+  oldest->end(Verdict::no);
   waiting_.erase(oldest);
   ++counts_.dropped;
 }
@@ -111,7 +122,10 @@ void HookExec::start_waiting() {
     if (may_start(*hook)) {
       const bool started = start(&*hook);
       if (started) running_.splice(running_.end(), waiting_, hook);
-      if (!started) waiting_.erase(hook);
+      if (!started) {
+        hook->end(Verdict::no);
+        waiting_.erase(hook);
+      }
     }
     hook = next;
   }
@@ -120,9 +134,11 @@ void HookExec::start_waiting() {
 }
 
 bool HookExec::may_start(const Hook& hook) const {
+  const auto precedes = [&](const Hook& other) {
+    return !hook.answer && !other.answer && other.resource() == hook.resource();
+  };
   return running_.size() < limits_.running &&
-         std::none_of(running_.begin(), running_.end(),
-                      [&](const Hook& other) { return other.resource() == hook.resource(); });
+         std::none_of(running_.begin(), running_.end(), precedes);
 }
 
 bool HookExec::start(Hook* hook) {
@@ -138,7 +154,7 @@ bool HookExec::start(Hook* hook) {
     ++counts_.unstartable;
     return false;
   }
-  hook->deadline = std::min(stop_deadline_, std::chrono::steady_clock::now() + limits_.run_time);
+  hook->deadline = std::min(stop_deadline_, std::chrono::steady_clock::now() + hook->run_time);
   ++counts_.started;
   return true;
 }
@@ -161,8 +177,14 @@ void HookExec::reap() {
 bool HookExec::has_ended(const Hook& hook) {
   int status = 0;
   const pid_t ended = ::waitpid(hook.pid, &status, WNOHANG);
-  if (ended == hook.pid) report(hook, status);
-  return ended == hook.pid || (ended < 0 && errno == ECHILD);
+  if (ended == hook.pid) {
+    report(hook, status);
+    const bool consents = !hook.terminated && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    hook.end(consents ? Verdict::yes : Verdict::no);
+  }
+  const bool lost = ended < 0 && errno == ECHILD;
+  if (lost) hook.end(Verdict::no);
+  return ended == hook.pid || lost;
 }
 
 void HookExec::report(const Hook& hook, int status) {

@@ -36,6 +36,9 @@ engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   settings.metaflush = config.metaflush;
   settings.io = config.io;
   settings.on_local_error = config.on_local_error;
+  settings.on_peer_loss = config.on_peer_loss;
+  settings.fence = config.fence;
+  settings.fence_timeout = std::chrono::seconds(config.fence_timeout_s);
   settings.exec = config.exec;
   return settings;
 }

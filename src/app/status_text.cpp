@@ -36,6 +36,7 @@ control::ResourceStatus control_status(const config::ResourceConfig& config,
   out.frontend = status.frontend;
   out.split_brain = status.split_brain;
   if (status.role != Role::init && !status.connected) out.reason = status.trouble;
+  if (status.io.frozen) out.reason += "; requests wait until it is certain that it serves nobody";
   if (!status.working) return out;  // as the original without a worker
 
   out.workerpid = pid;

@@ -43,6 +43,10 @@ constexpr std::array<Word<OnLocalError>, 2> kLocalErrorPolicies{{
     {OnLocalError::detach, "detach"},
     {OnLocalError::pass, "pass"},
 }};
+constexpr std::array<Word<OnPeerLoss>, 2> kPeerLossPolicies{{
+    {OnPeerLoss::go_on, "continue"},
+    {OnPeerLoss::freeze, "freeze"},
+}};
 constexpr std::array<Word<SyncSource>, 2> kSyncSources{{
     {SyncSource::primary, "primary"},
     {SyncSource::secondary, "secondary"},
@@ -79,6 +83,7 @@ std::string_view to_string(Checksum checksum) { return word_of(kChecksums, check
 std::string_view to_string(Compression compression) { return word_of(kCompressions, compression); }
 std::string_view to_string(IoMode mode) { return word_of(kIoModes, mode); }
 std::string_view to_string(OnLocalError policy) { return word_of(kLocalErrorPolicies, policy); }
+std::string_view to_string(OnPeerLoss policy) { return word_of(kPeerLossPolicies, policy); }
 std::string_view to_string(SyncSource source) { return word_of(kSyncSources, source); }
 std::string_view to_string(IoKind kind) { return word_of(kIoKinds, kind); }
 
@@ -91,6 +96,9 @@ std::optional<Compression> parse_compression(std::string_view word) {
   return value_of(kCompressions, word);
 }
 std::optional<IoMode> parse_io_mode(std::string_view word) { return value_of(kIoModes, word); }
+std::optional<OnPeerLoss> parse_on_peer_loss(std::string_view word) {
+  return value_of(kPeerLossPolicies, word);
+}
 std::optional<OnLocalError> parse_on_local_error(std::string_view word) {
   return value_of(kLocalErrorPolicies, word);
 }

@@ -57,6 +57,10 @@ void compare(const ResourceConfig& a, const ResourceConfig& b, std::vector<Chang
   change.text(Kind::metaflush, text_of(a.metaflush), text_of(b.metaflush));
   change.word(Kind::io, a.io, b.io);
   change.word(Kind::on_local_error, a.on_local_error, b.on_local_error);
+  change.word(Kind::on_peer_loss, a.on_peer_loss, b.on_peer_loss);
+  change.text(Kind::fence, text_of_hook(a.fence), text_of_hook(b.fence));
+  change.text(Kind::fence_timeout, std::to_string(a.fence_timeout_s),
+              std::to_string(b.fence_timeout_s));
   change.text(Kind::exec, text_of_hook(a.exec), text_of_hook(b.exec));
   change.text(Kind::frontend, text_of(a.frontend), text_of(b.frontend));
 }
@@ -136,6 +140,9 @@ Effect effect_of(Kind kind, Role role) {
     case Kind::heartbeat:
     case Kind::metaflush:
     case Kind::on_local_error:
+    case Kind::on_peer_loss:
+    case Kind::fence:
+    case Kind::fence_timeout:
     case Kind::exec:
       break;
   }
@@ -188,6 +195,12 @@ std::string_view to_string(Kind kind) {
       return "io";
     case Kind::on_local_error:
       return "on_local_error";
+    case Kind::on_peer_loss:
+      return "on_peer_loss";
+    case Kind::fence:
+      return "fence";
+    case Kind::fence_timeout:
+      return "fence_timeout";
     case Kind::exec:
       return "exec";
     case Kind::frontend:

@@ -30,6 +30,9 @@ struct Settings {
   Given<bool> metaflush;
   Given<IoMode> io;
   Given<OnLocalError> on_local_error;
+  Given<OnPeerLoss> on_peer_loss;
+  Given<std::string> fence;  // empty: none
+  Given<std::uint32_t> fence_timeout;
   Given<std::string> exec;  // empty: none
 };
 

@@ -124,6 +124,9 @@ Result<ResourceConfig> resolve_resource(const Named<Resource>& named, const Sett
   inherit(resource.metaflush, {&keys.metaflush, &given.metaflush, &defaults.metaflush});
   inherit(resource.io, {&keys.io, &given.io, &defaults.io});
   inherit(resource.on_local_error, {&given.on_local_error, &defaults.on_local_error});
+  inherit(resource.on_peer_loss, {&given.on_peer_loss, &defaults.on_peer_loss});
+  inherit(resource.fence, {&given.fence, &defaults.fence});
+  inherit(resource.fence_timeout_s, {&given.fence_timeout, &defaults.fence_timeout});
   inherit(resource.exec, {&given.exec, &defaults.exec});
   Result<FrontendConfig> frontend =
       frontend_of(keys.frontend, given.frontend, resource.provider_name, named.mark);

@@ -91,7 +91,7 @@ Result<void> read_named(const Node& node, const Table<T, count>& table, std::str
 }
 
 template <class T>
-constexpr Table<T, 9> kSettings{{
+constexpr Table<T, 12> kSettings{{
     {"replication", store<&T::replication, value::replication>},
     {"checksum", store<&T::checksum, value::checksum>},
     {"compression", store<&T::compression, value::compression>},
@@ -100,6 +100,9 @@ constexpr Table<T, 9> kSettings{{
     {"metaflush", store<&T::metaflush, value::flag>},
     {"io", store<&T::io, value::io_mode>},
     {"on_local_error", store<&T::on_local_error, value::on_local_error>},
+    {"on_peer_loss", store<&T::on_peer_loss, value::on_peer_loss>},
+    {"fence", store<&T::fence, value::hook>},
+    {"fence_timeout", store<&T::fence_timeout, value::fence_timeout>},
     {"exec", store<&T::exec, value::hook>},
 }};
 

@@ -16,6 +16,7 @@ using Words = std::span<const std::string_view>;
 constexpr std::array<std::string_view, 3> kReplications{"fullsync", "memsync", "async"};
 constexpr std::array<std::string_view, 3> kChecksums{"none", "crc32", "sha256"};
 constexpr std::array<std::string_view, 3> kCompressions{"none", "hole", "lzf"};
+constexpr std::array<std::string_view, 2> kPeerLossPolicies{"continue", "freeze"};
 constexpr std::array<std::string_view, 2> kLocalErrorPolicies{"detach", "pass"};
 constexpr std::array<std::string_view, 3> kIoModes{"auto", "buffered", "direct"};
 constexpr std::array<std::string_view, 2> kFrontendTypes{"nbd", "ggate"};
@@ -130,6 +131,9 @@ Result<std::uint32_t> timeout(const yaml::Node& node) {
 Result<std::uint32_t> heartbeat(const yaml::Node& node) {
   return number(node, "a number of seconds", kMaxHeartbeatSeconds);
 }
+Result<std::uint32_t> fence_timeout(const yaml::Node& node) {
+  return number(node, "a number of seconds", kMaxFenceSeconds);
+}
 Result<std::uint32_t> threads(const yaml::Node& node) {
   return number(node, "a number of threads", kMaxThreads);
 }
@@ -139,6 +143,10 @@ Result<Replication> replication(const yaml::Node& node) {
 }
 Result<Checksum> checksum(const yaml::Node& node) {
   return word<Checksum>(node, "a checksum", kChecksums, parse_checksum);
+}
+Result<OnPeerLoss> on_peer_loss(const yaml::Node& node) {
+  return word<OnPeerLoss>(node, "a policy for the loss of the peer", kPeerLossPolicies,
+                          parse_on_peer_loss);
 }
 Result<OnLocalError> on_local_error(const yaml::Node& node) {
   return word<OnLocalError>(node, "a policy for local errors", kLocalErrorPolicies,

@@ -21,6 +21,8 @@ Result<Replication> replication(const yaml::Node& node);
 Result<Checksum> checksum(const yaml::Node& node);
 Result<IoMode> io_mode(const yaml::Node& node);
 Result<OnLocalError> on_local_error(const yaml::Node& node);
+Result<OnPeerLoss> on_peer_loss(const yaml::Node& node);
+Result<std::uint32_t> fence_timeout(const yaml::Node& node);
 Result<Compression> compression(const yaml::Node& node);
 Result<FrontendType> frontend_type(const yaml::Node& node);
 

@@ -23,7 +23,8 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
       barrier_(volume_.disk, volume_.outbox, volume_.map),
       resync_(volume_, options.resync_window, *this),
       repair_(volume_, *this),
-      on_local_error_(options.on_local_error) {
+      on_local_error_(options.on_local_error),
+      go_alone_(options.go_alone) {
   metadata_.change().prevrole = Role::primary;  // stored with the next commit
   derive_generation();
   if (options.promotion == Promotion::forced) {
@@ -247,8 +248,9 @@ bool Primary::local_newer_in(const Slot& slot) const {
 }
 
 void Primary::start_read(Slot& slot) {
-  ++io_.reads;
   slot.remote_state = RemoteState::absent;
+  if (!volume_.outbox.connected() && !may_answer_alone(slot)) return;
+  ++io_.reads;
   if (has_local_copy(slot)) return submit_disk(slot, IoKind::read);
   slot.local = LocalState::absent;
   read_remotely(slot);
@@ -381,6 +383,7 @@ LocalState Primary::local_copy_of(const Slot& slot) const {
 void Primary::succeed(Slot& slot) {
   if (is_unreplicated(slot)) {
     if (clients_left_) return answer(slot, ECANCELED);
+    if (!may_answer_alone(slot)) return;
     if (!episode_is_counted(slot)) return;  // INV-3: the counter first
   }
   if (peer_ahead_ && !lag_is_recorded(slot)) return;  // INV-11: and so does this

@@ -58,6 +58,7 @@ void Primary::conclude_flush(Slot& slot) {
   // INV-3: the peer may be promoted without what this flush vouches for: as good as a change.
   if (vouches_alone(slot)) {
     if (clients_left_) return answer(slot, ECANCELED);
+    if (is_unreplicated(slot) && !may_answer_alone(slot)) return;
     if (!episode_is_counted(slot)) return;
   }
   answer(slot, 0);

@@ -58,6 +58,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   const bool metadata_changed = merge(answer);
   peer_ = answer.counters;
   volume_.outbox.connect();
+  permitted_ = false;
   peer_native_ = answer.native;
   peer_generations_ = answer.generations;
   greet(answer.source);
@@ -67,6 +68,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   merge_map_ticket_ = commit_.commit();
   merge_metadata_ticket_ = metadata_changed ? metadata_.commit() : 0;
   if (lag_ == Lag::recording) lag_ticket_ = merge_metadata_ticket_;
+  release_waiting_for_permission();
   return {};
 }
 
@@ -117,6 +119,7 @@ void Primary::link_down() {
   resync_.stop();
   volume_.map.peer_lost();  // first: what ends now must see what is no longer proven
   volume_.outbox.disconnect();
+  if (waits_for_permission()) host_.permission_wanted();
 }
 
 void Primary::reply(RemoteOp& op, int error) {
@@ -294,9 +297,12 @@ void Primary::mark_synced() {
   alone_ = Alone::unsaid;    // what the peer knew of it ended with sync_end
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
   // What waits for the present count has been copied like everything else: it must not count again.
-  for (Slot& slot : waiting_metadata_) {
-    if (is_unreplicated(slot)) slot.remote_state = RemoteState::ok;
+  for (SlotList* waiting : {&waiting_metadata_, &waiting_permission_}) {
+    for (Slot& slot : *waiting) {
+      if (is_unreplicated(slot)) slot.remote_state = RemoteState::ok;
+    }
   }
+  release_waiting_for_permission();
   ondisk::Metadata& mine = metadata_.change();
   const ondisk::Metadata before = mine;
   mine.localcnt = peer_.remote;
@@ -338,6 +344,55 @@ void Primary::tick() {
   commit_changed_map();
 }
 
+// Without the peer --------------------------------------------------------------------------------
+
+bool Primary::needs_permission() const {
+  return go_alone_ == GoAlone::if_permitted && !permitted_ && !clients_left_;
+}
+
+/// False if the slot has to wait: with the peer out of sight, another node may serve by now. Reads
+/// wait, too: they would show what that node has overwritten.
+bool Primary::may_answer_alone(Slot& slot) {
+  if (!needs_permission()) return true;
+  waiting_permission_.push_back(slot);
+  if (!volume_.outbox.connected()) host_.permission_wanted();
+  return false;
+}
+
+void Primary::permit_alone() {
+  Entry entry(*this);
+  if (volume_.outbox.connected()) return;
+  permitted_ = true;
+  release_waiting_for_permission();
+}
+
+void Primary::set_go_alone(GoAlone rule) {
+  Entry entry(*this);
+  go_alone_ = rule;
+  release_waiting_for_permission();
+}
+
+void Primary::clients_left() {
+  Entry entry(*this);
+  clients_left_ = true;
+  release_waiting_for_permission();
+}
+
+/// Those that have no more to wait for; writes wait until they are on both nodes.
+void Primary::release_waiting_for_permission() {
+  SlotList waiting;
+  waiting.splice_back(waiting_permission_);
+  while (Slot* slot = waiting.pop_front()) {
+    if (slot->kind == IoKind::read) {
+      start_read(*slot);
+    } else if (is_unreplicated(*slot) && needs_permission()) {
+      waiting_permission_.push_back(*slot);
+    } else {
+      advance(*slot);
+    }
+  }
+}
+
 // Stopping ----------------------------------------------------------------------------------------
 
 void Primary::prepare_stop() {
@@ -373,6 +428,7 @@ PrimaryStatus Primary::status() const {
   status.stale_bytes =
       local_lost_ ? volume_.data_bytes() : std::min(volume_.stale.bytes(), volume_.data_bytes());
   status.local_lost = local_lost_;
+  status.frozen = waits_for_permission() && !volume_.outbox.connected();
   status.syncing = resync_.running() || sync_ending_;
   status.sync_source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   status.sync_copied_bytes = resync_.copied_bytes();

@@ -164,6 +164,7 @@ void Secondary::session_started(Dialect dialect) {
   HAST_ASSERT(!in_session_);
   ++session_;
   in_session_ = true;
+  handed_over_ = false;
   dialect_ = dialect;
   merged_ = false;
   highest_seq_ = 0;
@@ -264,6 +265,8 @@ void Secondary::orders_committed(Ticket ticket, int error) {
       continue;
     }
     if (request->order.kind == PeerOrder::Kind::sync_begin) marking_ = false;
+    if (request->order.kind == PeerOrder::Kind::goodbye)
+      handed_over_ = error == 0 && request->order.current && !metadata().inconsistent;
     refuse(*request, error);
   }
   if (!marking_) release_held(error);

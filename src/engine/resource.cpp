@@ -49,7 +49,12 @@ Awaitable<Result<Role>> Resource::set_role(Role role, Force force) {
   co_await role_turn_.take();
   const Role previous = role_;
   Result<void> entered;
+  if (role == previous && role == Role::primary && force == Force::yes) {
+    log_.warning("An operator says that the peer serves nobody: requests are answered without it.");
+    primary_->permit_alone();
+  }
   if (role != previous) {
+    handed_over_ = secondary_ && secondary_->handed_over();
     co_await leave();
     entered = co_await enter(role, force == Force::yes ? Cause::forced : Cause::asked);
     const Role now = entered ? role : Role::init;
@@ -92,6 +97,7 @@ Awaitable<void> Resource::reload(ResourceSettings settings) {
     primary_->set_metaflush(settings_.metaflush ? core::MapCommit::Flush::yes
                                                 : core::MapCommit::Flush::no);
     primary_->set_on_local_error(settings_.on_local_error);
+    primary_->set_go_alone(go_alone());
   } else if (role_ != Role::init) {
     co_await restart_role();
   }
@@ -139,7 +145,11 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
         "Promoted by force although the local component is {}. The peer is not merged "
         "with what is written from now on: one of the two has to be given up.",
         component->metadata.inconsistent ? "inconsistent" : "outdated");
+  const bool certain = std::exchange(handed_over_, false) || cause == Cause::forced;
+  if (cause == Cause::asked && !settings_.fence.empty() && !certain && !co_await peer_is_fenced())
+    co_return Errc::not_fenced;
   core::PrimaryOptions options;
+  options.go_alone = go_alone();
   options.replication = settings_.replication;
   options.on_local_error = settings_.on_local_error;
   options.metaflush =
@@ -152,6 +162,7 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
     primary_.reset();
     co_return served;
   }
+  if (certain || (cause == Cause::asked && !settings_.fence.empty())) primary_->permit_alone();
   // INV-12: clients are served at once; the peer is looked for in the background.
   link_ = std::make_unique<Link>(executor_, settings_, ports_, *primary_,
                                  static_cast<LinkObserver&>(*this), turn_end_, log_);
@@ -184,6 +195,10 @@ Awaitable<void> Resource::leave() {
 Awaitable<void> Resource::leave_primary() {
   ticking_ = false;
   tick_timer_->cancel();
+  if (fencing_) {
+    fencing_->over = true;
+    fencing_->ended.notify();
+  }
   co_await tasks_.join();
   // In this order: no new requests; those on their way reach the peer; the peer and the map are
   // left clean; only then the connection is closed. A dead peer is not waited for.

@@ -116,8 +116,9 @@ Awaitable<Result<Discarded>> Resource::give_up_own_changes(DiscardOrder order) {
   }
   if (!is_split()) co_return Errc::no_split_brain;
   secondary_->give_up_own_changes();
-  log_.warning("What only this node wrote since the nodes were equal is given up: {} in {} extents.",
-               humanize_bytes(discarded.bytes), discarded.extents);
+  log_.warning(
+      "What only this node wrote since the nodes were equal is given up: {} in {} extents.",
+      humanize_bytes(discarded.bytes), discarded.extents);
   co_return discarded;
 }
 
@@ -132,8 +133,7 @@ bool is_zero(ConstByteSpan bytes) {
 /// At the same offsets in a sparse file of the volume's size.
 Awaitable<Result<void>> Resource::save_extents(Bitmap extents, std::string path) {
   const ondisk::Layout layout = secondary_->layout();
-  Result<std::unique_ptr<port::Disk>> created =
-      ports_.disks.create_sparse(path, layout.data_bytes);
+  Result<std::unique_ptr<port::Disk>> created = ports_.disks.create_sparse(path, layout.data_bytes);
   if (!created) co_return std::move(created).error();
   arriving_disk_ = std::make_unique<LocalDisk>(std::move(created).value(), turn_end_);
   core::AlignedBuffer buffer(kCopyBytes);

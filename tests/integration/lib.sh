@@ -83,7 +83,7 @@ free_port() {
 
 PORT=$(free_port)
 # What tests vary before write_config.
-MODE=fullsync CHECKSUM=none COMPRESSION=hole TIMEOUT=5 THREADS=${HAST_THREADS:-1} HOOK= ON_LOCAL_ERROR=detach
+MODE=fullsync CHECKSUM=none COMPRESSION=hole TIMEOUT=5 THREADS=${HAST_THREADS:-1} HOOK= ON_LOCAL_ERROR=detach MORE_DEFAULTS=
 SIZE=64M               # of the components
 DISK_a=$DIR/a.disk DISK_b=$DIR/b.disk
 REMOTE_a=tcp://127.0.0.2:$PORT REMOTE_b=tcp://127.0.0.1:$PORT
@@ -102,7 +102,7 @@ write_config() {
       local listen=LISTEN_$node
       echo "  $node: { listen: [\"${!listen}\"], control: $DIR/$node.ctl, pidfile: $DIR/$node.pid }"
     done
-    echo "defaults: { replication: $MODE, checksum: $CHECKSUM, compression: $COMPRESSION, timeout: $TIMEOUT, on_local_error: $ON_LOCAL_ERROR${HOOK:+, exec: $HOOK} }"
+    echo "defaults: { replication: $MODE, checksum: $CHECKSUM, compression: $COMPRESSION, timeout: $TIMEOUT, on_local_error: $ON_LOCAL_ERROR$MORE_DEFAULTS${HOOK:+, exec: $HOOK} }"
     echo "resources:"
     echo "  r0:"
     echo "    nodes:"

@@ -46,6 +46,8 @@ class HookExec final : public port::HookRunner {
   ~HookExec() override;
 
   void run(std::vector<std::string> argv) override;
+  void ask(std::vector<std::string> argv, port::Duration limit,
+           std::function<void(Verdict)> answer) override;
   /// Returns at once. Hooks that wait or run get stop_time to end by themselves; nothing of this
   /// object is left on the io_context, and no child, when they have: its run() joins them.
   void stop();
@@ -63,9 +65,14 @@ class HookExec final : public port::HookRunner {
     pid_t pid = 0;
     Time deadline{};
     bool terminated = false;
+    std::chrono::milliseconds run_time{};
+    std::function<void(Verdict)> answer;  // none: it is told, not asked
+    void end(Verdict verdict) const {
+      if (answer) answer(verdict);
+    }
   };
 
-  void enqueue(std::vector<std::string> argv);
+  void enqueue(Hook hook);
   void make_room(const std::string& resource);
   void start_waiting();
   bool may_start(const Hook& hook) const;

@@ -43,6 +43,7 @@ enum class Errc : std::uint16_t {
   peer_waits,         // the peer is primary itself and asks to be tried again
   size_mismatch,      // the two nodes disagree about datasize or extentsize
   resuid_mismatch,    // the two components never belonged together
+  not_fenced,         // the fence hook did not say that the peer serves nobody
   split_brain,        // both nodes were written independently
   no_split_brain,     // nothing to resolve: the peer was not found to have diverged
   both_inconsistent,  // neither node holds the whole data

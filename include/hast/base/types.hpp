@@ -25,6 +25,10 @@ enum class IoMode : std::uint8_t { automatic, buffered, direct };
 /// peer, or pass over it and serve only what was not written from there.
 enum class OnLocalError : std::uint8_t { detach, pass };
 
+/// What a primary does with requests that only it can serve when the peer is lost: answer them, or
+/// keep them until somebody says that the peer is out of the way.
+enum class OnPeerLoss : std::uint8_t { go_on, freeze };
+
 /// Who copies to whom after a handshake. Values are those on the wire (wire-protocol §5.3).
 enum class SyncSource : std::uint8_t { primary = 1, secondary = 2 };
 
@@ -37,6 +41,7 @@ std::string_view to_string(Checksum checksum);
 std::string_view to_string(Compression compression);
 std::string_view to_string(IoMode mode);
 std::string_view to_string(OnLocalError policy);
+std::string_view to_string(OnPeerLoss policy);
 std::string_view to_string(SyncSource source);
 std::string_view to_string(IoKind kind);
 
@@ -46,5 +51,6 @@ std::optional<Checksum> parse_checksum(std::string_view word);
 std::optional<Compression> parse_compression(std::string_view word);
 std::optional<IoMode> parse_io_mode(std::string_view word);
 std::optional<OnLocalError> parse_on_local_error(std::string_view word);
+std::optional<OnPeerLoss> parse_on_peer_loss(std::string_view word);
 
 }  // namespace hast

@@ -49,6 +49,9 @@ struct ResourceConfig {
   bool metaflush = true;
   IoMode io = IoMode::automatic;
   OnLocalError on_local_error = OnLocalError::detach;
+  OnPeerLoss on_peer_loss = OnPeerLoss::go_on;
+  std::string fence;  // hook, empty: none
+  std::uint32_t fence_timeout_s = 60;
   std::string exec;  // path of the hook, empty: none
   FrontendConfig frontend;
 
@@ -79,6 +82,7 @@ inline constexpr std::size_t kMaxPathBytes = 1023;
 inline constexpr std::size_t kMaxUnixPathBytes = 103;
 inline constexpr std::uint32_t kMaxTimeoutSeconds = 24 * 60 * 60;
 inline constexpr std::uint32_t kMaxHeartbeatSeconds = 60;
+inline constexpr std::uint32_t kMaxFenceSeconds = 3600;
 inline constexpr std::uint32_t kMaxThreads = 64;
 inline constexpr std::size_t kMaxResources = 1024;
 

@@ -36,6 +36,9 @@ struct Change {
     metaflush,
     io,
     on_local_error,
+    on_peer_loss,
+    fence,
+    fence_timeout,
     exec,
     frontend,
   };

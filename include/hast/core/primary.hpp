@@ -31,6 +31,9 @@ enum class Promotion : std::uint8_t {
   forced,   // an operator takes it as it is: that starts a history of its own (INV-5, INV-7)
 };
 
+/// Whether a primary without a peer may answer what only it can vouch for.
+enum class GoAlone : std::uint8_t { freely, if_permitted };
+
 struct PrimaryOptions {
   Replication replication = Replication::memsync;
   MapCommit::Flush metaflush = MapCommit::Flush::yes;
@@ -38,6 +41,7 @@ struct PrimaryOptions {
   std::size_t resync_window = Resync::kDefaultWindow;
   Promotion promotion = Promotion::resumed;
   OnLocalError on_local_error = OnLocalError::detach;
+  GoAlone go_alone = GoAlone::freely;
 };
 
 /// What the core asks of the engine. Cheap and never re-entrant: flags and posts.
@@ -45,9 +49,10 @@ class PrimaryHost : public Outbox::Observer {
  public:
   virtual void drop_link(Errc why) = 0;  // close, join, then link_down()
   virtual void happened(const Event& event) = 0;
-  virtual void changed() = 0;         // quiet() or identity_durable() may be true now
-  virtual void defer_delivery() = 0;  // call deliver() soon, not from here
-  virtual void batch_begins() {}      // RequestSink's
+  virtual void changed() = 0;          // quiet() or identity_durable() may be true now
+  virtual void defer_delivery() = 0;   // call deliver() soon, not from here
+  virtual void permission_wanted() {}  // requests wait for permit_alone()
+  virtual void batch_begins() {}       // RequestSink's
   virtual void batch_ends() {}
 
  protected:
@@ -85,6 +90,7 @@ struct PrimaryStatus {
   std::uint64_t stale_bytes = 0;     // served from the peer
   std::uint64_t unsynced_bytes = 0;  // extents with a resync pending
   bool local_lost = false;           // no local component: the peer serves everything
+  bool frozen = false;               // requests wait for permit_alone()
   bool syncing = false;
   SyncSource sync_source = SyncSource::primary;
   std::uint64_t sync_copied_bytes = 0;
@@ -150,9 +156,15 @@ class Primary final : public port::RequestSink,
   Result<void> attach(const Component& component);
   bool attaching() const { return attach_ != Attach::none; }
 
+  // Without the peer (GoAlone::if_permitted).
+  void set_go_alone(GoAlone rule);
+  /// Until the next link_up(). Requests that waited for it go on.
+  void permit_alone();
+  bool waits_for_permission() const { return !waiting_permission_.empty(); }
+
   /// Nobody hears answers any more: from now on nothing is acknowledged that the peer lacks, so
   /// that a demotion during an outage does not look like a split-brain afterwards (INV-3, INV-7).
-  void clients_left() { clients_left_ = true; }
+  void clients_left();
   /// The front-end is withdrawn: leave as little behind as possible (needs the peer for that).
   void prepare_stop();
   bool quiet() const;
@@ -202,6 +214,11 @@ class Primary final : public port::RequestSink,
   void answer(Slot& slot, int error);
   void leave_core(Slot& slot);
   int failure_of(const Slot& slot) const;
+
+  // Without the peer.
+  bool needs_permission() const;
+  bool may_answer_alone(Slot& slot);
+  void release_waiting_for_permission();
 
   // Durability.
   static bool is_unreplicated(const Slot& slot);
@@ -269,14 +286,17 @@ class Primary final : public port::RequestSink,
   ReadRepair repair_;
   OnLocalError on_local_error_;
 
-  SlotList waiting_map_;       // for their extents to be stable (INV-1)
-  SlotList waiting_peer_;      // for the peer to record that it is alone (INV-12)
-  SlotList waiting_metadata_;  // for the episode to be counted (INV-3) or the lag (INV-11)
-  SlotList answered_;          // to be delivered
+  SlotList waiting_map_;         // for their extents to be stable (INV-1)
+  SlotList waiting_peer_;        // for the peer to record that it is alone (INV-12)
+  SlotList waiting_metadata_;    // for the episode to be counted (INV-3) or the lag (INV-11)
+  SlotList waiting_permission_;  // to be answered without the peer
+  SlotList answered_;            // to be delivered
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;
   int depth_ = 0;
   bool delivering_ = false;
 
+  GoAlone go_alone_;
+  bool permitted_ = false;  // by somebody who knows, until the peer is back
   Episode episode_ = Episode::none;
   Ticket episode_ticket_ = 0;
   std::uint64_t localcnt_before_ = 0;  // the episode that is being counted

@@ -127,6 +127,9 @@ class Secondary final : private MetadataWriter::Observer {
   PeerReply* next_reply();
   void reply_sent(PeerReply& reply);
 
+  /// The primary left in an orderly way and said that this node has everything, and none came
+  /// since.
+  bool handed_over() const { return handed_over_; }
   bool quiet() const;
   const ondisk::Metadata& metadata() const { return metadata_.metadata(); }
   const ondisk::Layout& layout() const { return component_.layout; }
@@ -186,6 +189,7 @@ class Secondary final : private MetadataWriter::Observer {
 
   std::uint64_t session_ = 0;
   bool in_session_ = false;
+  bool handed_over_ = false;
   bool merged_ = false;  // the first request of the session proved that the primary has our map
 
   bool adopting_ = false;

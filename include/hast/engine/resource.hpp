@@ -118,6 +118,9 @@ class Resource final : private core::PrimaryHost,
   Awaitable<void> tick();
   std::optional<wire::Refusal> refusal() const;
   void run_hook(std::vector<std::string> words);
+  core::GoAlone go_alone() const;
+  Awaitable<bool> peer_is_fenced();
+  Awaitable<void> ask_to_go_alone();
   std::string prefix(Role role) const;
   std::string frontend_reason() const;
   void end_turn();
@@ -128,6 +131,7 @@ class Resource final : private core::PrimaryHost,
   void happened(const core::Event& event) override;
   void changed() override;
   void defer_delivery() override;
+  void permission_wanted() override;
   void batch_begins() override { turn_end_.open(); }
   void batch_ends() override { turn_end_.close(); }
   void replies_ready() override;
@@ -159,8 +163,17 @@ class Resource final : private core::PrimaryHost,
   std::unique_ptr<Session> session_;
   TaskGroup tasks_;
   std::unique_ptr<port::Timer> tick_timer_;
+  /// A fence hook at work. Shared with it: it may end after the role.
+  struct Fencing {
+    port::Wakeup ended;
+    bool over = false;
+    bool succeeded = false;
+  };
+  std::shared_ptr<Fencing> fencing_;
+  bool asking_ = false;  // ask_to_go_alone() runs
   bool ticking_ = false;
   bool synced_ = false;
+  bool handed_over_ = false;  // the role primary was given up for this node
   port::Wakeup frontend_stopped_;
   std::size_t deliveries_ = 0;  // posted calls of deliver() that did not run yet
 };

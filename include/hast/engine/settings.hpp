@@ -27,6 +27,9 @@ struct ResourceSettings {
   bool metaflush = true;
   IoMode io = IoMode::automatic;  // the disk opener's business: a change opens the component anew
   OnLocalError on_local_error = OnLocalError::detach;
+  OnPeerLoss on_peer_loss = OnPeerLoss::go_on;
+  std::string fence;  // hook, empty: none
+  std::chrono::seconds fence_timeout{60};
   std::string exec;  // hook, empty: none
 
   bool operator==(const ResourceSettings&) const = default;

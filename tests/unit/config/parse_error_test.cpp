@@ -29,7 +29,7 @@ TEST_CASE("a key in the wrong place is told its right one") {
   CHECK(refused(resource_with("    remote: none\n")) ==
         "f:5:5: \"remote\" does not belong here but in resources.NAME.nodes.NODE.remote; valid: "
         "replication, checksum, compression, timeout, heartbeat, metaflush, io, on_local_error, "
-        "exec, local, name, frontend, nodes");
+        "on_peer_loss, fence, fence_timeout, exec, local, name, frontend, nodes");
   CHECK(refused("timeout: 3\n").find("defaults.timeout") != std::string::npos);
 }
 

@@ -278,6 +278,8 @@ TEST_CASE("what the sample comments out is valid and the default") {
   for (ResourceConfig& resource : uncommented.resources) {
     CHECK_FALSE(resource.exec.empty());
     resource.exec.clear();
+    CHECK_FALSE(resource.fence.empty());
+    resource.fence.clear();
   }
   CHECK(uncommented == parsed(shown));
 }
