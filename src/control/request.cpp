@@ -153,7 +153,8 @@ Result<Command> decode_command(const json::object& object) {
     return Error{Errc::unsupported, 0,
                  "unknown method; role, status, attach, resolve, ping and version are known"};
   if (Result<void> ok = only(params, {}); !ok) return std::move(ok).error();
-  return ping ? Command{PingRequest{}} : Command{VersionRequest{}};
+  if (ping) return Command{PingRequest{}};
+  return Command{VersionRequest{}};
 }
 
 json::value encode_selection(const Selection& selection) {
