@@ -81,7 +81,9 @@ void Life::revive_other() {
 /// given up.
 void Life::look_at_disks() {
   if (!primary_->up()) return;  // as it was when it went down
-  lagging_ = primary_->status().io.stale_bytes > 0;
+  // Until the mark is gone, what was copied here may not be flushed, nor does anybody rely on it.
+  const Result<ondisk::Metadata> facts = primary_->metadata();
+  lagging_ = primary_->status().io.stale_bytes > 0 || (facts && facts->inconsistent);
   if (primary_->status().io.local_lost) diskless_ = primary_;
 }
 

@@ -67,7 +67,12 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   if (wrote == Wrote::one) line_->workload.stop();
   const bool whole = loser.status().role == Role::primary && loser.status().io.stale_bytes == 0;
   take_up(loser, Role::secondary);
-  if (is_refused(winner)) (void)winner.force_primary();
+  if (is_refused(winner)) {
+    // By force it serves whatever mixture it has.
+    Timeline& kept = &winner == primary_ ? *line_ : *other_line_;
+    kept.history = kept.history.fork();
+    (void)winner.force_primary();
+  }
   const bool met = world_.run_until(
       [this, &winner] { return winner.status().split_brain || world_.synced(winner); }, 2min);
   if (!met) return blame("the halves of a split brain do not find each other (INV-13)");
