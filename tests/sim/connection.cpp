@@ -34,25 +34,41 @@ std::size_t Connection::read(int end, ByteSpan into) {
   return count;
 }
 
-std::size_t Connection::write(int end, std::span<const boost::asio::const_buffer> from) {
-  Side& other = side(1 - end);
+std::size_t Connection::room(int end, std::span<const boost::asio::const_buffer> from) const {
+  const Side& other = side(1 - end);
   const std::size_t used = other.flying_bytes + other.arrived.size();
   const std::size_t window = network_.options().window_bytes;
-  std::size_t room = used < window ? window - used : 0;
   std::size_t wanted = 0;
   for (const boost::asio::const_buffer& buffer : from) wanted += buffer.size();
-  room = std::min(room, wanted);
-  if (room == 0) return 0;
-  room = network_.piece(room, network_.options().max_write);
+  return std::min(used < window ? window - used : 0, wanted);
+}
+
+std::size_t Connection::write(int end, std::span<const boost::asio::const_buffer> from) {
+  const std::size_t whole = room(end, from);
+  if (whole == 0) return 0;
+  const std::size_t count = network_.piece(whole, network_.options().max_write);
+  launch(1 - end, from, count);
+  return count;
+}
+
+std::size_t Connection::write_at_once(int end, std::span<const boost::asio::const_buffer> from) {
+  const std::size_t whole = room(end, from);
+  if (whole == 0) return 0;
+  const std::size_t count = network_.part_at_once(whole);
+  if (count > 0) launch(1 - end, from, count);
+  return count;
+}
+
+void Connection::launch(int to_end, std::span<const boost::asio::const_buffer> from,
+                        std::size_t count) {
   std::vector<std::byte> bytes;
-  bytes.reserve(room);
+  bytes.reserve(count);
   for (const boost::asio::const_buffer& buffer : from) {
     const auto* data = static_cast<const std::byte*>(buffer.data());
-    const std::size_t part = std::min(room - bytes.size(), buffer.size());
+    const std::size_t part = std::min(count - bytes.size(), buffer.size());
     bytes.insert(bytes.end(), data, data + part);
   }
-  launch(1 - end, std::move(bytes));
-  return room;
+  launch(to_end, std::move(bytes));
 }
 
 void Connection::launch(int to_end, std::vector<std::byte> bytes) {

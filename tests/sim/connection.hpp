@@ -36,6 +36,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Bytes moved, 0 when there are none to read or no room to write.
   std::size_t read(int end, ByteSpan into);
   std::size_t write(int end, std::span<const boost::asio::const_buffer> from);
+  /// What goes without waiting for room.
+  std::size_t write_at_once(int end, std::span<const boost::asio::const_buffer> from);
   /// Nothing more will come: the other end closed, or the connection was reset.
   bool finished(int end) const { return side(end).eof && side(end).arrived.empty(); }
   bool broken(int end) const { return side(end).broken; }
@@ -73,6 +75,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Side& side(int end) { return sides_[static_cast<std::size_t>(end)]; }
   const Side& side(int end) const { return sides_[static_cast<std::size_t>(end)]; }
+  std::size_t room(int end, std::span<const boost::asio::const_buffer> from) const;
+  void launch(int to_end, std::span<const boost::asio::const_buffer> from, std::size_t count);
   void launch(int to_end, std::vector<std::byte> bytes);
   void arrive(int to_end, Segment& segment);
   void break_side(int end);

@@ -50,13 +50,30 @@ void SimDisk::submit(port::DiskOp& op) {
 }
 
 void SimDisk::kick() {
+  if (drive_.options.at_once) return complete_kicked();
   for (Pending& pending : pending_) {
     if (pending.kicked) continue;
-    pending.kicked = true;
+    pending.kicked = pending.timed = true;
     port::DiskOp* op = pending.op;
     pending.key =
         world_.clock.after(random_.between(drive_.options.min_latency, drive_.options.max_latency),
                            [this, op] { complete(*op); });
+  }
+}
+
+/// What was submitted before the kick; what completions submit waits for the next one. A completion
+/// may end the process, and with it all the others; the last may destroy this object.
+void SimDisk::complete_kicked() {
+  std::size_t left = 0;
+  for (Pending& pending : pending_) {
+    if (!std::exchange(pending.kicked, true)) ++left;
+  }
+  for (; left > 0; --left) {
+    const auto found = std::find_if(pending_.begin(), pending_.end(), [](const Pending& pending) {
+      return pending.kicked && !pending.timed && !pending.due;
+    });
+    if (found == pending_.end()) return;
+    complete(*found->op);
   }
 }
 
@@ -163,7 +180,7 @@ void SimDisk::cut() {
   const std::vector<Pending> lost = std::move(pending_);
   pending_.clear();
   for (const Pending& pending : lost) {
-    if (pending.kicked) world_.clock.cancel(pending.key);
+    if (pending.timed) world_.clock.cancel(pending.key);
     leave_traces(pending);
     end(pending, EIO);
   }

@@ -1,6 +1,6 @@
-// The port::Disk of one simulated hastd: operations take virtual time, complete in any order, fail
-// where a test says so, and are kept back until kick(), as the port allows. The bytes live in
-// test::DiskMedia, which outlives processes.
+// The port::Disk of one simulated hastd: operations take virtual time, or none at all, complete in
+// any order, fail where a test says so, and are kept back until kick(), as the port allows. The
+// bytes live in test::DiskMedia, which outlives processes.
 //
 // cut() is the instant the process dies: what was on its way reaches the media whole, in part
 // (sector by sector) or not at all; from then on nothing does, and every operation, old or new,
@@ -26,6 +26,7 @@ using test::DiskMedia;
 struct DiskOptions {
   port::Duration min_latency = std::chrono::microseconds(20);
   port::Duration max_latency = std::chrono::microseconds(200);
+  bool at_once = false;        // done, and completed, within kick(), as on a disk in memory
   bool torn_failures = false;  // a change that fails may have changed some of its sectors
 };
 
@@ -67,10 +68,12 @@ class SimDisk final : public port::Disk, public ListNode<SimDisk> {
     port::DiskOp* op = nullptr;
     DiskMedia::FlushPoint flush_point = 0;
     bool kicked = false;
-    bool due = false;  // its time has come, but the drive is held
+    bool timed = false;  // `key` is its completion
+    bool due = false;    // its time has come, but the drive is held
     VirtualClock::Key key;
   };
 
+  void complete_kicked();
   void complete(port::DiskOp& op);
   void end(const Pending& pending, int error);
   int execute(const Pending& pending);

@@ -6,8 +6,8 @@
 
 namespace hast::sim {
 
-SimFrontend::SimFrontend(port::Executor executor, Trace& trace, std::string host)
-    : executor_(std::move(executor)), trace_(trace), host_(std::move(host)) {}
+SimFrontend::SimFrontend(port::Executor executor, Trace& trace, std::string host, Intake intake)
+    : executor_(std::move(executor)), trace_(trace), host_(std::move(host)), intake_(intake) {}
 
 SimFrontend::~SimFrontend() { HAST_ASSERT(!sink_ && waiting_.empty() && with_sink_.empty()); }
 
@@ -30,7 +30,17 @@ Result<void> SimFrontend::serve(port::RequestSink& sink) {
 void SimFrontend::request(ClientRequest request) {
   HAST_ASSERT(serving());
   waiting_.push_back(std::move(request));
+  if (intake_ == Intake::single) return pump();
+  if (!std::exchange(batch_is_due_, true)) post([this] { pump_batch(); });
+}
+
+void SimFrontend::pump_batch() {
+  batch_is_due_ = false;
+  if (!sink_) return;
+  port::RequestSink& sink = *sink_;  // a withdrawn one stays until its slots are back
+  sink.batch_begins();
   pump();
+  sink.batch_ends();
 }
 
 void SimFrontend::pump() {

@@ -28,9 +28,13 @@ struct ClientRequest {
   std::function<void(int error, ConstByteSpan data)> done;
 };
 
+/// How requests reach the sink: each by itself, or those of one moment together, as those that one
+/// read of a socket brings.
+enum class Intake { single, batched };
+
 class SimFrontend final : public port::Frontend, private port::SlotWaiter {
  public:
-  SimFrontend(port::Executor executor, Trace& trace, std::string host);
+  SimFrontend(port::Executor executor, Trace& trace, std::string host, Intake intake);
   ~SimFrontend() override;
 
   // What a client sees.
@@ -59,6 +63,7 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   };
 
   void pump();
+  void pump_batch();
   void submit(port::IoRequest& slot, ClientRequest request);
   void finished(Taken& taken);
   void abandon_waiting();
@@ -68,6 +73,7 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   port::Executor executor_;
   Trace& trace_;
   std::string host_;
+  Intake intake_;
   port::RequestSink* sink_ = nullptr;
   port::RequestSink* leaving_ = nullptr;  // withdrawn, with requests still on their way
   std::string reason_ = "not started";
@@ -76,6 +82,7 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   std::function<void()> withdrawn_;
   bool started_ = false;
   bool dead_ = false;
+  bool batch_is_due_ = false;
 };
 
 }  // namespace hast::sim

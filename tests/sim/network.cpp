@@ -133,6 +133,13 @@ std::size_t Network::piece(std::size_t whole, std::size_t limit) {
   return std::min<std::size_t>(whole, random_.between(1, limit));
 }
 
+/// How much of `whole`, more than 0, a send takes that does not wait.
+std::size_t Network::part_at_once(std::size_t whole) {
+  if (options_.at_once == AtOnce::whole) return whole;
+  if (options_.at_once == AtOnce::nothing || random_.chance(25)) return 0;
+  return random_.chance(50) ? whole : random_.between(1, whole);
+}
+
 std::size_t Network::may_pass(const std::string& from, const std::string& to,
                               std::size_t bytes) const {
   const auto planned = planned_.find({from, to});

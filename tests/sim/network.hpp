@@ -20,12 +20,16 @@
 
 namespace hast::sim {
 
+/// What a send that does not wait finds: as in a kernel, all there is room for, less, or no room.
+enum class AtOnce { nothing, any_part, whole };
+
 struct NetworkOptions {
   port::Duration min_delay = std::chrono::microseconds(50);
   port::Duration max_delay = std::chrono::microseconds(500);
   std::size_t max_read = 0;  // bytes a read returns at most, drawn anew each time; 0: all
   std::size_t max_write = 0;
   std::size_t window_bytes = 512 * 1024;  // under way or unread in one direction
+  AtOnce at_once = AtOnce::whole;
 };
 
 /// Someone who takes connections to a port of a host.
@@ -77,6 +81,7 @@ class Network {
   bool passes(const std::string& from, const std::string& to) const;
   port::TimePoint arrival();
   std::size_t piece(std::size_t whole, std::size_t limit);
+  std::size_t part_at_once(std::size_t whole);
   std::size_t may_pass(const std::string& from, const std::string& to, std::size_t bytes) const;
   void passed(const std::string& from, const std::string& to, std::size_t bytes);
 

@@ -12,6 +12,7 @@ Process::Process(const ProcessParts& parts)
       trace_(parts.trace),
       host_(parts.host),
       strands_(parts.strands),
+      intake_(parts.intake),
       random_(parts.random),
       clock_(parts.clock),
       net_(parts.network, parts.host),
@@ -23,7 +24,7 @@ Process::Process(const ProcessParts& parts)
 Process::~Process() { HAST_ASSERT(ended()); }
 
 std::unique_ptr<SimFrontend> Process::make_frontend(Unit& unit) {
-  auto frontend = std::make_unique<SimFrontend>(unit.executor, trace_, host_);
+  auto frontend = std::make_unique<SimFrontend>(unit.executor, trace_, host_, intake_);
   unit.frontend = frontend.get();
   if (dead_) frontend->kill();
   return frontend;

@@ -37,6 +37,7 @@ struct ProcessParts {
   std::string host;
   bool strands = false;  // resources on executors of their own, as with several threads
   HookLines& hooks;
+  Intake intake = Intake::single;
 };
 
 class Process final : private engine::ResourceDirectory {
@@ -92,6 +93,7 @@ class Process final : private engine::ResourceDirectory {
   Trace& trace_;
   std::string host_;
   bool strands_;
+  Intake intake_;
   SeededRandom random_;
   ProcessClock clock_;
   ProcessNet net_;

@@ -33,10 +33,16 @@ std::optional<Errc> SimStream::ended() const {
 }
 
 port::Awaitable<Result<std::size_t>> SimStream::read_some(ByteSpan into) {
+  return read_into(into, {});
+}
+
+port::Awaitable<Result<std::size_t>> SimStream::read_into(ByteSpan into, ByteSpan surplus) {
   HAST_ASSERT(!into.empty());
   for (;;) {
     if (const std::optional<Errc> why = ended()) co_return *why;
-    if (const std::size_t count = connection_->read(end_, into)) co_return count;
+    if (const std::size_t count = connection_->read(end_, into)) {
+      co_return count < into.size() ? count : count + connection_->read(end_, surplus);
+    }
     if (connection_->finished(end_)) co_return Errc::connection_closed;
     co_await readable_.wait();
   }
@@ -51,6 +57,11 @@ port::Awaitable<Result<std::size_t>> SimStream::write_some(
     if (const std::size_t count = connection_->write(end_, from)) co_return count;
     co_await writable_.wait();
   }
+}
+
+Result<std::size_t> SimStream::try_write(std::span<const boost::asio::const_buffer> from) {
+  if (const std::optional<Errc> why = ended()) return *why;
+  return connection_->write_at_once(end_, from);
 }
 
 void SimStream::close() {

@@ -22,8 +22,10 @@ class SimStream final : public port::Stream, public ListNode<SimStream> {
   ~SimStream() override;
 
   port::Awaitable<Result<std::size_t>> read_some(ByteSpan into) override;
+  port::Awaitable<Result<std::size_t>> read_into(ByteSpan into, ByteSpan surplus) override;
   port::Awaitable<Result<std::size_t>> write_some(
       std::span<const boost::asio::const_buffer> from) override;
+  Result<std::size_t> try_write(std::span<const boost::asio::const_buffer> from) override;
   void close() override;
   std::string local() const override { return connection_->point(end_).text(); }
   std::string peer() const override { return connection_->point(1 - end_).text(); }

@@ -57,6 +57,8 @@ void draw_network(SeededRandom& random, NetworkOptions& network) {
   network.max_delay = one_of<port::Duration>(random, {300us, 3ms, 20ms});
   network.max_read = one_of<std::size_t>(random, {0, 0, 0, 5000});
   network.max_write = one_of<std::size_t>(random, {0, 0, 0, 9000});
+  network.at_once = one_of(
+      random, {AtOnce::nothing, AtOnce::any_part, AtOnce::any_part, AtOnce::whole, AtOnce::whole});
   network.window_bytes = one_of<std::size_t>(random, {16 * 1024, 64 * 1024, 512 * 1024});
 }
 
@@ -73,6 +75,8 @@ WorldOptions draw_world(SeededRandom& random) {
   world.timeout = std::chrono::seconds(random.between(2, 20));
   world.strands = random.chance(50);
   draw_network(random, world.network);
+  world.intake = one_of(random, {Intake::single, Intake::batched});
+  world.disk.at_once = random.chance(15);
   world.disk.max_latency = one_of<port::Duration>(random, {100us, 1ms, 5ms, 30ms});
   return world;
 }
@@ -89,6 +93,7 @@ WorkloadOptions draw_workload(SeededRandom& random) {
   workload.discards = one_of<unsigned>(random, {0, 4, 20});
   workload.zeroes = one_of<unsigned>(random, {0, 4, 20});
   workload.forced = one_of<unsigned>(random, {0, 5, 50});
+  workload.bursts = one_of<unsigned>(random, {0, 0, 10, 60});
   workload.hot_percent = one_of<unsigned>(random, {0, 50, 90});
   return workload;
 }

@@ -38,8 +38,22 @@ void Workload::pause(unsigned client) {
 
 void Workload::next(unsigned client) {
   if (!running_) return;
-  if (machine_ != nullptr && machine_->serving()) return issue(client);
+  if (machine_ != nullptr && machine_->serving()) {
+    issue(client);
+    if (random_.chance(options_.bursts)) wake_others(client);
+    return;
+  }
   pauses_[client] = world_.clock().after(kNotServing, [this, client] { next(client); });
+}
+
+/// Everybody who pauses asks at the same moment.
+void Workload::wake_others(unsigned client) {
+  for (unsigned other = 0; other < options_.clients; ++other) {
+    if (other == client || asked_at_[other]) continue;
+    if (!machine_->serving()) return;  // it died of the last one
+    world_.clock().cancel(pauses_[other]);
+    issue(other);
+  }
 }
 
 void Workload::issue(unsigned client) {

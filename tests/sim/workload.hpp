@@ -25,6 +25,7 @@ struct WorkloadOptions {
   unsigned zeroes = 4;
   unsigned forced = 5;       // of the writes
   unsigned hot_percent = 0;  // of the requests go to the first eighth of the volume
+  unsigned bursts = 0;       // of the requests come together with one of each idle client
 };
 
 class Workload {
@@ -52,6 +53,7 @@ class Workload {
  private:
   void next(unsigned client);
   void pause(unsigned client);
+  void wake_others(unsigned client);
   void issue(unsigned client);
   void write(unsigned client, IoKind kind);
   void read(unsigned client);

@@ -52,7 +52,8 @@ World::~World() {
 }
 
 ProcessParts World::parts(const std::string& host, SeededRandom random, HookLines& hooks) {
-  return {context_, clock_, trace_, network_, random, host, options_.strands, hooks};
+  return {context_, clock_,           trace_, network_,       random,
+          host,     options_.strands, hooks,  options_.intake};
 }
 
 void World::tap(LogLevel level, std::string_view line) {

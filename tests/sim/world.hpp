@@ -28,6 +28,7 @@ struct WorldOptions {
   std::chrono::seconds timeout{20};
   bool metaflush = true;
   bool strands = false;
+  Intake intake = Intake::batched;
   std::vector<std::string> resources{"shared"};
 };
 
