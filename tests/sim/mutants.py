@@ -2,16 +2,19 @@
 """Plants each mutant of tests/sim/mutants (one rule removed) in a copy of the sources, builds the
 simulator and runs it until a life goes wrong. Writes the table tests/sim/mutants.md.
 
-usage: mutants.py [--build DIR] [--seeds N] [--table FILE] [NAME...]
+usage: mutants.py [--build DIR] [--seeds N] [--table FILE] [--jobs N] [NAME...]
 
 A mutant is a text: `rule:`, `removes:`, then for each edit `file:` and the old and the new lines
 between <<<<, ==== and >>>>. The old ones must be there exactly once. All must be caught within N
-seeds (2000); the table is written only when all of them were run.
+seeds (2000); the table is written only when all of them were run. Each job has a copy of the
+sources and a build of its own; the compiler cache knows what they share.
 """
 import argparse
+import concurrent.futures
 import filecmp
 import os
 import pathlib
+import queue
 import re
 import shutil
 import subprocess
@@ -84,20 +87,34 @@ def copy_sources(tree):
         shutil.copy(source, target)
 
 
-def configure(tree, build):
-    if (build / "build.ninja").exists():
-        return
-    subprocess.run(["cmake", "-S", tree, "-B", build, "-G", "Ninja",
-                    "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-                    "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2 -g1", "-DHAST_WERROR=OFF"],
-                   check=True, stdout=subprocess.DEVNULL)
+class Workshop:
+    """A copy of the sources and a build of the simulator from it, for one mutant at a time."""
 
+    def __init__(self, folder):
+        self.tree, self.build = folder / "source", folder / "build"
+        # Two copies of the same file are one to the compiler cache.
+        self.environment = dict(os.environ, CCACHE_BASEDIR=str(self.tree), CCACHE_NOHASHDIR="1")
 
-def compile_simulator(build):
-    done = subprocess.run(["ninja", "-C", build, "-j", os.environ.get("JOBS", "2"), "sim_run"],
-                          capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(done.stdout[-3000:])
+    def prepare(self):
+        copy_sources(self.tree)
+        if not (self.build / "build.ninja").exists():
+            self.command("cmake", "-S", self.tree, "-B", self.build, "-G", "Ninja",
+                         "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+                         "-DCMAKE_CXX_FLAGS_RELWITHDEBINFO=-O2", "-DHAST_WERROR=OFF")
+
+    def command(self, *words):
+        done = subprocess.run(words, capture_output=True, text=True, env=self.environment)
+        if done.returncode != 0:
+            raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+
+    def run(self, mutant, seeds):
+        originals = mutant.plant(self.tree)
+        try:
+            self.command("ninja", "-C", self.build, "-j", "1", "sim_run")
+            return hunt(self.build, seeds)
+        finally:
+            for path, text in originals.items():
+                path.write_text(text)
 
 
 def judge(text):
@@ -111,25 +128,15 @@ def hunt(build, seeds):
     """(seeds lived, what was said) or None if no life goes wrong."""
     command = [build / "tests/sim/sim_run", "--seeds", f"1..{seeds}", "--first"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     except subprocess.TimeoutExpired:
         return seeds, "it runs in a circle"
     if done.returncode == 0:
         return None
     found = re.search(r"^seed (\d+): (.*)$", done.stdout, re.M)
     if not found:
-        return 1, "aborted"
+        return 1, "aborted without a word"
     return int(found.group(1)), found.group(2)
-
-
-def run(mutant, tree, build, seeds):
-    originals = mutant.plant(tree)
-    try:
-        compile_simulator(build)
-        return hunt(build, seeds)
-    finally:
-        for path, text in originals.items():
-            path.write_text(text)
 
 
 def table(results, seeds):
@@ -151,21 +158,31 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mutants")
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--table", type=pathlib.Path, default=ROOT / "tests/sim/mutants.md")
+    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
 
     mutants = [Mutant(path) for path in sorted((ROOT / "tests/sim/mutants").glob("*.mutant"))
                if not arguments.names or path.stem in arguments.names]
-    tree, build = arguments.build / "source", arguments.build / "build"
-    copy_sources(tree)
-    configure(tree, build)
-    results = []
-    for mutant in mutants:
+    free = queue.Queue()
+    for job in range(arguments.jobs):
+        workshop = Workshop(arguments.build / str(job))
+        workshop.prepare()
+        free.put(workshop)
+
+    def run(mutant):
+        workshop = free.get()
         began = time.monotonic()
-        found = run(mutant, tree, build, arguments.seeds)
-        results.append((mutant, found))
+        try:
+            found = workshop.run(mutant, arguments.seeds)
+        finally:
+            free.put(workshop)
         outcome = f"caught at seed {found[0]}: {found[1]}" if found else "NOT CAUGHT"
         print(f"{mutant.name:32} {outcome}  [{time.monotonic() - began:.0f} s]", flush=True)
+        return mutant, found
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(run, mutants))
     missed = [mutant.name for mutant, found in results if not found]
     if not arguments.names:
         arguments.table.write_text(table(results, arguments.seeds))
