@@ -687,6 +687,29 @@ TEST_CASE(
   CHECK(filled_with(rig.peer().data().subspan(5 * kExtent, 512), 1));
 }
 
+TEST_CASE(
+    "INV-6: a peer that is ahead and cannot tell where takes back only what it was known for") {
+  PrimaryRig rig(with(Replication::fullsync, 1));
+  let_peer_be_ahead(rig, 2);
+  rig.start();
+  connect_without_copying(rig);
+  const auto id = rig.client().write(5 * kExtent, 512, 1);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(rig.peer().arrived() - 1);
+  rig.settle_locally();
+  REQUIRE(rig.client().ok(id));
+  rig.disconnect();
+  rig.peer().media().power_loss();  // it had not flushed the write
+  rig.settle();
+  rig.identity.dirty = {0, 1, 2, 3, 4, 5, 6, 7};
+  REQUIRE(rig.connect());
+  rig.settle();
+  CHECK(rig.images_equal());
+  CHECK(filled_with(rig.peer().data().subspan(5 * kExtent, 512), 1));
+  CHECK(filled_with(rig.peer().data().subspan(0, kExtent), 0xa0));
+}
+
 TEST_CASE("an empty peer in place of one that was ahead: what is left here counts, and is said") {
   PrimaryRig rig;
   let_peer_be_ahead(rig, 2);
