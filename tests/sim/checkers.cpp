@@ -63,6 +63,7 @@ std::optional<std::string> unmarked_difference(World& world, Layer layer) {
 
 void FactGuard::forget(Machine& machine) {
   (&machine == &world_.a() ? sequence_a_ : sequence_b_) = 0;
+  counts_anew_ = true;
 }
 
 std::optional<std::string> FactGuard::look() {
@@ -76,7 +77,9 @@ std::optional<std::string> FactGuard::look() {
   if (a->resuid != b->resuid || a->resuid == 0) return std::nullopt;
   // One that was created anew knows nothing until it has everything.
   if (a->inconsistent || b->inconsistent) return std::nullopt;
-  if (a->localcnt >= b->remotecnt && b->localcnt >= a->remotecnt) return std::nullopt;
+  const bool agree = a->localcnt >= b->remotecnt && b->localcnt >= a->remotecnt;
+  if (agree) counts_anew_ = false;
+  if (agree || counts_anew_) return std::nullopt;
   return fmt::format("counters went back: a {}/{}, b {}/{}", a->localcnt, a->remotecnt, b->localcnt,
                      b->remotecnt);
 }

@@ -37,6 +37,7 @@ class FactGuard {
   Disks disks_;
   std::uint64_t sequence_a_ = 0;
   std::uint64_t sequence_b_ = 0;
+  bool counts_anew_ = false;  // one of them, until the nodes have been equal
 };
 
 /// INV-1, at every write: no byte of data is written on either node under an extent whose bit is

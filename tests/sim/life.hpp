@@ -106,6 +106,7 @@ class Life {
   /// What counts where no power is ever lost is what was written, flushed or not.
   Layer layer() const { return swarm_.power_losses ? Layer::durable : Layer::newest; }
   void end();
+  bool comes_in_sync();
   void reconcile();
   void read_everything();
   void check();

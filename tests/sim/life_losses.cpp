@@ -62,7 +62,9 @@ void Life::lose_secondary() {
 void Life::lose_both() {
   if (primary_->up()) lose_at_operation(*primary_);
   if (secondary().up()) lose(secondary(), draw_loss());
-  if (other_held_everything_ && random_.chance(30)) return revive_other();
+  // In async only the primary promises that what was flushed is there.
+  const bool is_safe = other_held_everything_ && !may_fall_back_;
+  if (is_safe && random_.chance(30)) return revive_other();
   const bool primary_first = random_.chance(50);
   if (!primary_first) restart_secondary();
   restart_primary();

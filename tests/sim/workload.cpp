@@ -124,7 +124,7 @@ void Workload::write(unsigned client, IoKind kind) {
   asked.done = [this, client, range, success](int error, ConstByteSpan) {
     const Outcome failure = error == kUnknown ? Outcome::open : Outcome::failed;
     history_.end_write(range, error == 0 ? success : failure);
-    if (error == 0) ++written_;
+    if (error == 0 && success != Outcome::open) ++written_;
     finished(client, error);
   };
   ask(client, std::move(asked));
