@@ -2,6 +2,7 @@
 // is in primary_durability.cpp, the link and the resync in primary_link.cpp.
 #include "hast/core/primary.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -244,7 +245,16 @@ bool Primary::has_local_copy(const Slot& slot) const {
 /// True if the peer may lack something of the range that this node acknowledged.
 bool Primary::local_newer_in(const Slot& slot) const {
   const ExtentRange range = volume_.map.extents_of(slot.offset_bytes, slot.length_bytes);
-  return !peer_ahead_ && volume_.map.unsynced().any_in(range.first, range.last);
+  const Bitmap& unsynced = volume_.map.unsynced();
+  if (!peer_ahead_) return unsynced.any_in(range.first, range.last);
+  const std::uint64_t end = slot.offset_bytes + slot.length_bytes;
+  for (std::uint64_t e = range.first; e <= range.last; ++e) {
+    const std::uint64_t extent_begin = e * volume_.map.extent_bytes();
+    const std::uint64_t begin = std::max(slot.offset_bytes, extent_begin);
+    const std::uint64_t length = std::min(end, extent_begin + volume_.map.extent_bytes()) - begin;
+    if (unsynced.test(e) && !volume_.stale.any_in(begin, length)) return true;
+  }
+  return false;
 }
 
 void Primary::start_read(Slot& slot) {

@@ -84,10 +84,25 @@ void Primary::rely_on_peer(Slot& slot) {
   component_failed_write(slot.offset_bytes, slot.length_bytes, slot.local_error);
 }
 
+/// True if the peer may lack something that this node acknowledged. Where it is ahead that is what
+/// it was not known to be ahead in: it lost with its power what it had.
+bool Primary::holds_something_alone() const {
+  if (local_lost_) return false;
+  const Bitmap& unsynced = volume_.map.unsynced();
+  if (!peer_ahead_) return unsynced.any();
+  for (std::uint64_t e = unsynced.find_next(0); e != Bitmap::npos; e = unsynced.find_next(e + 1)) {
+    const std::uint64_t begin = e * volume_.map.extent_bytes();
+    const std::uint64_t length =
+        std::min<std::uint64_t>(volume_.map.extent_bytes(), volume_.data_bytes() - begin);
+    if (!volume_.stale.any_in(begin, length)) return true;
+  }
+  return false;
+}
+
 /// True if nothing acknowledged exists on this node alone, durably so where a resync was needed.
 bool Primary::peer_has_everything() const {
   if (!volume_.outbox.connected() || peer_marked_) return false;
-  if (!peer_ahead_ && volume_.map.unsynced().any()) return false;
+  if (holds_something_alone()) return false;
   const std::deque<Slot>& slots = slots_.slots();
   return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
     return slot.in_core && slot.is_write() && slot.answered &&

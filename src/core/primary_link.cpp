@@ -179,7 +179,7 @@ void Primary::order_done(RemoteOp& op) {
 void Primary::say_goodbye() {
   const bool possible = peer_native_ && order_.kind == PeerOrder::Kind::none;
   if (!possible) return;
-  const bool current = peer_ahead_ || (synced_ && !volume_.map.unsynced().any());
+  const bool current = (peer_ahead_ || synced_) && !holds_something_alone();
   send_order({.kind = PeerOrder::Kind::goodbye, .current = current});
 }
 

@@ -236,6 +236,7 @@ class Primary final : public port::RequestSink,
   // Which side holds what.
   bool has_local_copy(const Slot& slot) const;
   bool local_newer_in(const Slot& slot) const;
+  bool holds_something_alone() const;
   bool peer_has_everything() const;
   bool can_lose_local() const;
   void component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error);

@@ -710,6 +710,66 @@ TEST_CASE(
   CHECK(filled_with(rig.peer().data().subspan(0, kExtent), 0xa0));
 }
 
+namespace {
+
+/// The peer is ahead in extents 0 and 1. This node has extent 2, which the peer confirmed and lost
+/// with its power.
+void let_each_be_ahead(PrimaryRig& rig) {
+  const std::uint64_t extent = rig.shape().extent_bytes;
+  rig.identity.counters = {1, 0};
+  rig.identity.dirty = {0, 1};
+  rig.peer().media().preset(0, std::vector<std::byte>(2 * extent, std::byte{0xa0}));
+  rig.start();
+  connect_without_copying(rig);
+  const auto id = rig.client().write(2 * extent, std::min(extent, kBlock), 1);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(rig.peer().arrived() - 1);
+  rig.settle_locally();
+  REQUIRE(rig.client().ok(id));
+  rig.disconnect();
+  rig.peer().media().power_loss();
+  rig.settle();
+  peer_map_is_merged(rig);
+  connect_without_copying(rig);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "INV-6: where each side is newer in something, each is read from its own, or not at all") {
+  RigOptions options = with(Replication::fullsync, 1);
+  options.shape.extent_bytes = 8192;
+  PrimaryRig rig(options);
+  let_each_be_ahead(rig);
+  const auto here = rig.client().read(2 * 8192, 8192);
+  const auto both = rig.client().read(8192, 2 * 8192);
+  const auto there = rig.client().read(8192, 8192);
+  rig.settle();
+  CHECK(rig.client().holds(here, 1));
+  CHECK(rig.client().error(both) == EIO);
+  CHECK(rig.client().holds(there, 0xa0));
+  CHECK(rig.images_equal());
+  const auto later = rig.client().read(8192, 2 * 8192);
+  rig.settle();
+  CHECK(rig.client().ok(later));
+}
+
+TEST_CASE("INV-11: a peer that is ahead and lacks something does not stand in for a failed disk") {
+  PrimaryRig rig(with(Replication::fullsync, 1));
+  let_each_be_ahead(rig);
+  rig.disk().fail(rig.data_fault(IoKind::read, 2 * kExtent, kExtent));
+  rig.disk().fail(rig.data_fault(IoKind::write, 5 * kExtent, kExtent));
+  const auto read = rig.client().read(2 * kExtent, 512);
+  const auto write = rig.client().write(5 * kExtent, 512, 1);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(rig.peer().arrived() - 1);
+  rig.settle_locally();
+  CHECK(rig.client().error(read) == EIO);
+  CHECK(rig.client().error(write) == EIO);
+}
+
 TEST_CASE("an empty peer in place of one that was ahead: what is left here counts, and is said") {
   PrimaryRig rig;
   let_peer_be_ahead(rig, 2);
