@@ -109,12 +109,18 @@ bool MarkGuard::marked(Machine& machine, std::uint64_t extent) const {
   return (std::to_integer<unsigned>(bits) >> (extent % 8) & 1) != 0;
 }
 
-/// It gave up its disk. Once it is down, what it had sent may still be on its way.
+/// It gave up its disk. What it had sent when it went down may still be on its way, until the
+/// other one has noticed.
 bool MarkGuard::has_no_map(Machine& machine) {
   if (!machine.up()) return without_map_ == &machine;
-  const bool lost = machine.status().io.local_lost;
-  if (lost || without_map_ == &machine) without_map_ = lost ? &machine : nullptr;
-  return lost;
+  const engine::ResourceStatus status = machine.status();
+  const bool anew = status.role == Role::primary && status.connected;
+  if (status.io.local_lost) {
+    without_map_ = &machine;
+  } else if (without_map_ == &machine && (anew || !world_.other(machine).status().connected)) {
+    without_map_ = nullptr;
+  }
+  return without_map_ == &machine;
 }
 
 void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
@@ -125,8 +131,7 @@ void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
   const std::uint64_t last = (begin + op.length_bytes - 1) / layout.extent_bytes;
   for (std::uint64_t e = begin / layout.extent_bytes; e <= last; ++e) {
     if (marked(machine, e) || marked(world_.other(machine), e)) continue;
-    if (world_.other(machine).status().io.local_lost)
-      continue;  // it has no map to mark in (INV-12)
+    if (has_no_map(world_.other(machine))) continue;  // nothing to mark in (INV-12)
     wrong_.push_back(fmt::format("at {:.6f} {} writes data at byte {} under extent {}, not marked",
                                  static_cast<double>(world_.now().count()) / 1e9, machine.host(),
                                  begin, e));

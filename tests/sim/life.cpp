@@ -105,6 +105,8 @@ void Life::happen(Trouble trouble) {
       return stick_disk();
     case Trouble::disk_error:
       return fail_some_operations();
+    case Trouble::flush_lost:
+      return lose_a_flush();
     case Trouble::disk_bad:
       return break_disk();
     case Trouble::disk_full:

@@ -82,6 +82,7 @@ class Life {
   void slow_disk();
   void stick_disk();
   void fail_some_operations();
+  void lose_a_flush();
   void break_disk();
   void fill_disk();
   void damage_metadata();

@@ -91,6 +91,22 @@ void Life::fail_some_operations() {
   machine.drive().faults.push_back(fault);
 }
 
+/// Only in lives with power losses is there more to it than an error.
+void Life::lose_a_flush() {
+  Machine& machine = any_machine();
+  if (!machine.up()) return;
+  DiskFault fault;
+  fault.kind = IoKind::flush;
+  fault.skip = static_cast<unsigned>(random_.below(4));
+  Drive& drive = machine.drive();
+  drive.faults.push_back(fault);
+  world_.run_until([&drive] { return drive.faults.empty() || drive.faults.back().times == 0; }, 5s);
+  if (!swarm_.power_losses || !machine.up()) return;
+  world_.run_for(random_.between(port::Duration(1us), port::Duration(100ms)));
+  lose(machine, Loss::power);
+  &machine == primary_ ? restart_primary() : restart_secondary();
+}
+
 void Life::break_disk() {
   Machine& machine = any_machine();
   DiskFault fault;

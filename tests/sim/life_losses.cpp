@@ -60,11 +60,16 @@ void Life::lose_secondary() {
 }
 
 void Life::lose_both() {
+  if (primary_->up() && random_.chance(40)) {  // right after something was promised
+    const std::uint64_t flushed = line_->workload.flushed();
+    world_.run_until([this, flushed] { return line_->workload.flushed() > flushed; }, 2s);
+    lose(*primary_, draw_loss());
+  }
   if (primary_->up()) lose_at_operation(*primary_);
   if (secondary().up()) lose(secondary(), draw_loss());
   // In async only the primary promises that what was flushed is there.
   const bool is_safe = other_held_everything_ && !may_fall_back_;
-  if (is_safe && random_.chance(30)) return revive_other();
+  if (is_safe && random_.chance(50)) return revive_other();
   const bool primary_first = random_.chance(50);
   if (!primary_first) restart_secondary();
   restart_primary();

@@ -18,8 +18,13 @@ void Life::split_brain() {
   look_at_disks();
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
+  const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
-  const std::uint64_t written = line_->workload.written();  // from now on by `former` alone
+  const auto wrote_alone = [this, before] { return line_->workload.written_alone() > before; };
+  if (former.up() && random_.chance(30)) {  // the moment it has acknowledged something alone
+    world_.run_until(wrote_alone, 5s);
+    lose(former, draw_loss());
+  }
   if (random_.chance(70)) pass_time();
   if (!former.up()) come_back(former);
   if (random_.chance(30)) pass_time();
@@ -28,8 +33,7 @@ void Life::split_brain() {
     return;
   }
   // Who was promoted by force lacks something that the former has.
-  const bool both = forced_ || line_->workload.written() > written;
-  const Wrote wrote = both ? Wrote::both : Wrote::one;
+  const Wrote wrote = forced_ || wrote_alone() ? Wrote::both : Wrote::one;
   repair_everything();
   if (random_.chance(50)) pass_time();
   random_.chance(50) ? rejoin(former, other, wrote) : rejoin(other, former, wrote);

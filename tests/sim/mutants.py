@@ -52,7 +52,7 @@ class Mutant:
         text = path.read_text()
         self.rule = re.search(r"^rule: (.*)$", text, re.M).group(1)
         self.removes = re.search(r"^removes: (.*)$", text, re.M).group(1)
-        edit = r"^file: (.*)\n<<<<\n(.*?)\n====\n(.*?)>>>>$"
+        edit = r"^file: ([^\n]*)\n<<<<\n(.*?)\n====\n(.*?)>>>>$"
         self.edits = [(file, old, new.rstrip("\n"))
                       for file, old, new in re.findall(edit, text, re.M | re.S)]
         if not self.edits:

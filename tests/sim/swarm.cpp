@@ -30,6 +30,7 @@ constexpr std::array kKnown{
     Known{Trouble::slow_disk, "slow_disk", 25},
     Known{Trouble::stuck_disk, "stuck_disk", 20},
     Known{Trouble::disk_error, "disk_error", 25},
+    Known{Trouble::flush_lost, "flush_lost", 20},
     Known{Trouble::disk_bad, "disk_bad", 15},
     Known{Trouble::disk_full, "disk_full", 12},
     Known{Trouble::metadata_damage, "metadata_damage", 20},
@@ -112,8 +113,8 @@ bool Swarm::has(Trouble trouble) const {
 }
 
 bool Swarm::has_disk_errors() const {
-  return has(Trouble::disk_error) || has(Trouble::disk_bad) || has(Trouble::disk_full) ||
-         has(Trouble::disk_lost);
+  return has(Trouble::disk_error) || has(Trouble::flush_lost) || has(Trouble::disk_bad) ||
+         has(Trouble::disk_full) || has(Trouble::disk_lost);
 }
 
 Swarm draw_swarm(SeededRandom& random) {

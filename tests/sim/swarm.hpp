@@ -26,6 +26,7 @@ enum class Trouble : std::uint8_t {
   slow_disk,         // for a while
   stuck_disk,        // operations hang for a while
   disk_error,        // a few operations fail
+  flush_lost,        // fails, and what it was to make durable goes with the power
   disk_bad,          // a kind of operation fails until the disk is repaired
   disk_full,         // changes fail with ENOSPC until there is room
   metadata_damage,   // sectors of one copy rot while the node is down

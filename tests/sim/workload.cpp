@@ -121,10 +121,14 @@ void Workload::write(unsigned client, IoKind kind) {
   using Outcome = History::Outcome;
   Outcome success = asked.fua ? Outcome::acknowledged_durable : Outcome::acknowledged;
   if (kind == IoKind::discard && discards_are_advice_) success = Outcome::open;
-  asked.done = [this, client, range, success](int error, ConstByteSpan) {
+  const bool alone = !machine_->status().connected;
+  asked.done = [this, client, range, success, alone](int error, ConstByteSpan) {
     const Outcome failure = error == kUnknown ? Outcome::open : Outcome::failed;
     history_.end_write(range, error == 0 ? success : failure);
-    if (error == 0 && success != Outcome::open) ++written_;
+    if (error == 0 && success != Outcome::open) {
+      ++written_;
+      if (alone) ++written_alone_;
+    }
     finished(client, error);
   };
   ask(client, std::move(asked));
@@ -151,7 +155,10 @@ void Workload::flush(unsigned client) {
   ClientRequest asked;
   asked.kind = IoKind::flush;
   asked.done = [this, client, sent = history_.now()](int error, ConstByteSpan) {
-    if (error == 0) history_.flushed(sent);
+    if (error == 0) {
+      history_.flushed(sent);
+      ++flushed_;
+    }
     finished(client, error);
   };
   ask(client, std::move(asked));

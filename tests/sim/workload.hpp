@@ -46,6 +46,9 @@ class Workload {
   std::uint64_t answered() const { return answered_; }
   std::uint64_t failed() const { return failed_; }    // with an error
   std::uint64_t written() const { return written_; }  // acknowledged changes
+  /// Those that were asked for without a connection to the peer.
+  std::uint64_t written_alone() const { return written_alone_; }
+  std::uint64_t flushed() const { return flushed_; }  // acknowledged flushes
   /// How long the oldest request has been waiting for its answer.
   port::Duration longest_wait() const;
   const std::vector<std::string>& wrong() const { return wrong_; }
@@ -73,6 +76,8 @@ class Workload {
   bool discards_are_advice_ = false;
   unsigned in_flight_ = 0;
   std::uint64_t written_ = 0;
+  std::uint64_t written_alone_ = 0;
+  std::uint64_t flushed_ = 0;
   std::uint64_t answered_ = 0;
   std::uint64_t failed_ = 0;
   std::vector<std::string> wrong_;
