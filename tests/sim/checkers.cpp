@@ -123,10 +123,23 @@ bool MarkGuard::has_no_map(Machine& machine) {
   return without_map_ == &machine;
 }
 
+/// A primary may rewrite what it could not read with what the other one has (INV-11): then both
+/// have the same before, after and in between.
+bool MarkGuard::is_repair(Machine& machine, const port::DiskOp& op) {
+  if (op.kind != IoKind::write || machine.status().role != Role::primary) return false;
+  Machine& other = world_.other(machine);
+  const ondisk::Layout& mine = &machine == &world_.a() ? layout_a_ : layout_b_;
+  const ondisk::Layout& theirs = &machine == &world_.a() ? layout_b_ : layout_a_;
+  const std::uint64_t offset = op.offset_bytes - mine.data_offset + theirs.data_offset;
+  return test::same_bytes({op.data, op.length_bytes},
+                          other.drive().media.newest(offset, op.length_bytes));
+}
+
 void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
   if (op.kind == IoKind::read || op.kind == IoKind::flush) return;
   const ondisk::Layout& layout = &machine == &world_.a() ? layout_a_ : layout_b_;
   if (op.offset_bytes < layout.data_offset) return;
+  if (is_repair(machine, op)) return;
   const std::uint64_t begin = op.offset_bytes - layout.data_offset;
   const std::uint64_t last = (begin + op.length_bytes - 1) / layout.extent_bytes;
   for (std::uint64_t e = begin / layout.extent_bytes; e <= last; ++e) {

@@ -55,6 +55,7 @@ class MarkGuard {
   void look(Machine& machine, const port::DiskOp& op);
   bool marked(Machine& machine, std::uint64_t extent) const;
   bool has_no_map(Machine& machine);
+  bool is_repair(Machine& machine, const port::DiskOp& op);
 
   World& world_;
   Layer layer_;
