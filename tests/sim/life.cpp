@@ -80,6 +80,7 @@ void Life::happen(Trouble trouble) {
   // A node that is down stays so for a while, as it does.
   if (!secondary().up() && random_.chance(60)) restart_secondary();
   if (secondary().up()) take_up(secondary(), Role::secondary);
+  if (random_.chance(50)) take_component_back();
   switch (trouble) {
     case Trouble::lose_primary:
       return lose_primary();
@@ -189,7 +190,8 @@ void Life::reconcile() {
   // A role is lost where a disk failed while it was taken up again.
   take_up(secondary(), Role::secondary);
   resume_primary();
-  // A component that was given up is taken back by taking up the role again.
+  // A component that was given up is taken back, or the role is taken up again.
+  if (random_.chance(50)) take_component_back();
   if (primary_->status().io.local_lost) bounce(*primary_);
 }
 

@@ -88,6 +88,7 @@ class Life {
   void damage_metadata();
   void lose_disk();
   void replace_disk(Machine& machine);
+  void take_component_back();
   void repair(Machine& machine);
   void repair_everything();
   Machine& any_machine() { return random_.chance(50) ? world_.a() : world_.b(); }
@@ -100,6 +101,7 @@ class Life {
   enum class Wrote { one, both };
   void rejoin(Machine& winner, Machine& loser, Wrote wrote);
   void give_up_half(Machine& loser);
+  bool resolve_half(Machine& loser);
   void settle_split(Machine& winner);
   std::optional<std::string> platter_problem(Machine& machine, History& history);
 

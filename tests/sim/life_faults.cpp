@@ -203,6 +203,17 @@ void Life::lose_disk() {
   take_up(machine, Role::secondary);
 }
 
+/// The disk of a primary that gave it up is well again, and so is its cable.
+void Life::take_component_back() {
+  if (!primary_->up() || !primary_->status().io.local_lost) return;
+  repair(*primary_);
+  const std::optional<Result<engine::Attached>> attached = primary_->attach();
+  if (!attached) return blame("an attach does not end");
+  // What fails meanwhile is found out by the one who asked.
+  const bool may_fail = swarm_.has_disk_errors() || !primary_->up();
+  if (!*attached && !may_fail) blame("not attached: " + attached->error().message());
+}
+
 /// Role init only.
 void Life::replace_disk(Machine& machine) {
   machine.create("shared", swarm_.world.volume);

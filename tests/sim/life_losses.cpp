@@ -91,7 +91,11 @@ void Life::look_at_disks() {
   // Until the mark is gone, what was copied here may not be flushed, nor does anybody rely on it.
   const Result<ondisk::Metadata> facts = primary_->metadata();
   lagging_ = primary_->status().io.stale_bytes > 0 || (facts && facts->inconsistent);
-  if (primary_->status().io.local_lost) diskless_ = primary_;
+  if (primary_->status().io.local_lost) {
+    diskless_ = primary_;
+  } else if (diskless_ == primary_ && !lagging_) {
+    diskless_ = nullptr;  // attached, and complete again
+  }
 }
 
 /// A component that was given up and could not even note it must not pass for current: the
@@ -136,6 +140,12 @@ void Life::give_way() {
   Machine& behind = *primary_;
   if (!secondary().up()) secondary().boot();
   take_up(behind, Role::secondary);
+  // In async each may lack something where a disk fails, too: whoever is chosen, something is gone.
+  const bool async = behind.settings().replication == Replication::async;
+  if (async && swarm_.has_disk_errors() && is_refused(secondary())) {
+    abandoned_ = true;
+    return;
+  }
   const bool fell_back = std::exchange(may_fall_back_, false);  // it answered for each of them
   promote(secondary());
   may_fall_back_ = fell_back;

@@ -69,7 +69,9 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   lost.workload.stop();
   // Clients of the node that did not write alone would see the other's data come over theirs.
   if (wrote == Wrote::one) line_->workload.stop();
-  const bool whole = loser.status().role == Role::primary && loser.status().io.stale_bytes == 0;
+  const bool mixture = forced_ && &loser != primary_;
+  const bool whole =
+      loser.status().role == Role::primary && loser.status().io.stale_bytes == 0 && !mixture;
   take_up(loser, Role::secondary);
   if (is_refused(winner)) {
     // By force it serves whatever mixture it has.
@@ -96,11 +98,28 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   settle_split(winner);
 }
 
-/// As the documentation says: the loser's changes are given up with its copy.
+/// As the documentation says: the loser's changes are given up, or its whole copy with them.
 void Life::give_up_half(Machine& loser) {
+  if (random_.chance(60) && resolve_half(loser)) return;
   take_up(loser, Role::init);
   replace_disk(loser);
   take_up(loser, Role::secondary);
+}
+
+/// False if it is not possible: a disk of the loser fails, or it never saw the split itself.
+bool Life::resolve_half(Machine& loser) {
+  const bool seen =
+      world_.run_until([&loser] { return loser.status().split_brain || !loser.up(); }, 30s);
+  if (!seen || !loser.up()) return false;
+  const std::optional<Result<engine::Discarded>> discarded = loser.discard_own_changes();
+  if (!discarded) blame("a resolve does not end");
+  if (!discarded || !*discarded) return false;
+  facts_.forget(loser);  // its count is taken back
+  Machine& winner = world_.other(loser);
+  const bool met = world_.run_until(
+      [&winner] { return winner.status().connected && !winner.status().split_brain; }, 1min);
+  if (!met && !swarm_.has_disk_errors()) blame("a resolved split brain stays one (INV-13)");
+  return met;
 }
 
 void Life::settle_split(Machine& winner) {

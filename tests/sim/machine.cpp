@@ -156,6 +156,18 @@ std::optional<Result<Role>> Machine::wait_for(const std::shared_ptr<RoleChange>&
   return change->outcome;
 }
 
+std::optional<Result<engine::Attached>> Machine::attach(const std::string& resource) {
+  const auto outcome = process().attach(resource);
+  world_.run_until([&] { return outcome->has_value(); }, 1min);
+  return *outcome;
+}
+
+std::optional<Result<engine::Discarded>> Machine::discard_own_changes(const std::string& resource) {
+  const auto outcome = process().discard_own_changes(resource);
+  world_.run_until([&] { return outcome->has_value(); }, 1min);
+  return *outcome;
+}
+
 bool Machine::reload(engine::ResourceSettings settings) {
   volume(settings.name).settings = settings;
   const std::shared_ptr<bool> done = process().reload(std::move(settings));

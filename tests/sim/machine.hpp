@@ -60,6 +60,10 @@ class Machine {
   /// Runs the world; nullopt if it did not end within a minute.
   std::optional<Result<Role>> role(Role role, const std::string& resource = "shared");
   std::optional<Result<Role>> force_primary(const std::string& resource = "shared");
+  /// Each runs the world; nullopt if it did not end within a minute.
+  std::optional<Result<engine::Attached>> attach(const std::string& resource = "shared");
+  std::optional<Result<engine::Discarded>> discard_own_changes(
+      const std::string& resource = "shared");
   bool reload(engine::ResourceSettings settings);
   engine::ResourceStatus status(const std::string& resource = "shared");
   HookLines& hooks() { return hooks_; }

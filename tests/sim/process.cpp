@@ -95,6 +95,33 @@ engine::Awaitable<void> Process::change_role(Unit* unit, Role role, engine::Forc
       co_await engine::run_on(unit->executor, unit->resource->set_role(role, force)));
 }
 
+namespace {
+
+template <class T>
+engine::Awaitable<void> carry_out(engine::Executor executor, engine::Awaitable<Result<T>> work,
+                                  std::shared_ptr<std::optional<Result<T>>> outcome) {
+  outcome->emplace(co_await engine::run_on(std::move(executor), std::move(work)));
+}
+
+}  // namespace
+
+std::shared_ptr<std::optional<Result<engine::Attached>>> Process::attach(const std::string& name) {
+  auto outcome = std::make_shared<std::optional<Result<engine::Attached>>>();
+  Unit& mine = unit(name);
+  tasks_.spawn(carry_out(mine.executor, mine.resource->attach(), outcome));
+  return outcome;
+}
+
+std::shared_ptr<std::optional<Result<engine::Discarded>>> Process::discard_own_changes(
+    const std::string& name) {
+  auto outcome = std::make_shared<std::optional<Result<engine::Discarded>>>();
+  Unit& mine = unit(name);
+  engine::DiscardOrder order;
+  order.doing = engine::DiscardOrder::Doing::discard;
+  tasks_.spawn(carry_out(mine.executor, mine.resource->discard_own_changes(order), outcome));
+  return outcome;
+}
+
 std::shared_ptr<bool> Process::reload(engine::ResourceSettings settings) {
   auto done = std::make_shared<bool>(false);
   Unit& mine = unit(settings.name);

@@ -51,6 +51,11 @@ class Process final : private engine::ResourceDirectory {
 
   std::shared_ptr<RoleChange> set_role(const std::string& name, Role role,
                                        engine::Force force = engine::Force::no);
+  /// `hastctl attach`; the outcome is empty until it has ended.
+  std::shared_ptr<std::optional<Result<engine::Attached>>> attach(const std::string& name);
+  /// `hastctl resolve --discard local --no-backup`.
+  std::shared_ptr<std::optional<Result<engine::Discarded>>> discard_own_changes(
+      const std::string& name);
   std::shared_ptr<bool> reload(engine::ResourceSettings settings);
   std::shared_ptr<bool> replace_frontend(const std::string& name);
 

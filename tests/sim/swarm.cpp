@@ -74,6 +74,7 @@ WorldOptions draw_world(SeededRandom& random) {
                       Compression::hole, Compression::hole, Compression::hole, Compression::lzf});
   draw_volume(random, world.volume);
   world.timeout = std::chrono::seconds(random.between(2, 20));
+  world.on_local_error = one_of(random, {OnLocalError::detach, OnLocalError::pass});
   world.strands = random.chance(50);
   draw_network(random, world.network);
   world.intake = one_of(random, {Intake::single, Intake::batched});

@@ -39,6 +39,7 @@ World::World(WorldOptions options)
       settings.compression = options_.compression;
       settings.timeout = options_.timeout;
       settings.metaflush = options_.metaflush;
+      settings.on_local_error = options_.on_local_error;
       settings.exec = "/hook";
     }
   }

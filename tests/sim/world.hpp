@@ -27,6 +27,7 @@ struct WorldOptions {
   Compression compression = Compression::hole;
   std::chrono::seconds timeout{20};
   bool metaflush = true;
+  OnLocalError on_local_error = OnLocalError::detach;
   bool strands = false;
   Intake intake = Intake::batched;
   std::vector<std::string> resources{"shared"};

@@ -114,7 +114,8 @@ TEST_CASE("freeze: a flush while the peer is brought up to date needs no permiss
   rig.settle();
 }
 
-TEST_CASE("freeze: in async what was acknowledged before the loss is counted all the same (INV-3)") {
+TEST_CASE(
+    "freeze: in async what was acknowledged before the loss is counted all the same (INV-3)") {
   PrimaryRig rig(freezing(Replication::async));
   rig.start_connected();
   const auto id = rig.client().write(0, 4096, 3);
