@@ -224,6 +224,7 @@ void Primary::remote_done(RemoteOp& op) {
   if (slot.remote_state == RemoteState::failed && op.kind != IoKind::read)
     peer_failed(op.kind, slot.offset_bytes, op.error);
   advance(slot);
+  release_waiting_for_others();
 }
 
 /// The peer refuses an operation: it cannot be relied on. The link is restarted, which ends in a
@@ -357,8 +358,10 @@ void Primary::advance_write(Slot& slot) {
   if (slot.flushing) return advance_flush(slot);
   const bool settled = slot.settled();
   if (settled && slot.holds_extents) {
-    if (slot.local == LocalState::failed && slot.remote_state == RemoteState::ok)
+    if (slot.local == LocalState::failed && slot.remote_state == RemoteState::ok) {
+      if (waits_for_others(slot)) return;
       rely_on_peer(slot);
+    }
     end_extents(slot);
   }
   if (settled) release_lock(slot);

@@ -99,15 +99,37 @@ bool Primary::holds_something_alone() const {
   return false;
 }
 
-/// True if nothing acknowledged exists on this node alone, durably so where a resync was needed.
-bool Primary::peer_has_everything() const {
-  if (!volume_.outbox.connected() || peer_marked_) return false;
-  if (holds_something_alone()) return false;
+/// True if a write was acknowledged whose final reply is still to come.
+bool Primary::answered_in_flight() const {
   const std::deque<Slot>& slots = slots_.slots();
-  return std::none_of(slots.begin(), slots.end(), [](const Slot& slot) {
+  return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) {
     return slot.in_core && slot.is_write() && slot.answered &&
            slot.remote_state == RemoteState::pending;
   });
+}
+
+/// True if nothing acknowledged exists on this node alone, durably so where a resync was needed.
+bool Primary::peer_has_everything() const {
+  return peer_has_what_it_answered() && !answered_in_flight();
+}
+
+bool Primary::peer_has_what_it_answered() const {
+  return volume_.outbox.connected() && !peer_marked_ && !holds_something_alone();
+}
+
+/// True if the peer will have everything as soon as it has answered: the slot is taken up again
+/// then, instead of failing now (INV-12).
+bool Primary::waits_for_others(Slot& slot) {
+  if (!peer_has_what_it_answered() || !answered_in_flight()) return false;
+  waiting_others_.push_back(slot);
+  return true;
+}
+
+void Primary::release_waiting_for_others() {
+  if (waiting_others_.empty() || (peer_has_what_it_answered() && answered_in_flight())) return;
+  SlotList waiting;
+  waiting.splice_back(waiting_others_);
+  while (Slot* slot = waiting.pop_front()) advance(*slot);
 }
 
 bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }

@@ -48,6 +48,7 @@ void Primary::conclude_flush(Slot& slot) {
   if (slot.remote_state == RemoteState::ok) {
     // What was in this node's cache may be gone; the peer can stand in only if it has everything.
     if (slot.local == LocalState::failed && !local_lost_) {
+      if (waits_for_others(slot)) return;
       if (!can_lose_local()) return answer(slot, failure_of(slot));
       lose_local(slot.local_error);
     }

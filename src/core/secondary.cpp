@@ -65,11 +65,9 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
                         decision.error().code == Errc::split_brain;
   if (gives_up) decision = decide_discard(facts, primary);
   if (!decision) return decision;
-  if (gives_up) give_up(decision->kind, primary);
+  if (gives_up || mine.inconsistent) give_way(decision->kind, primary);
   if (mine.resuid == 0 && !adopting_) adopt(primary.resuid, decision->kind);
-  // While the counters still call this node the source, the mark must outlast a broken resync.
-  const bool marked = mine.inconsistent || (adopting_ && adopting_everything_);
-  lag_ends_with_merge_ = marked && mine.localcnt <= primary.counters.remote;
+  lag_ends_with_merge_ = mine.inconsistent || (adopting_ && adopting_everything_);
   const bool behind = decision->source == SyncSource::primary && mine.generations.known() &&
                       primary.generations.known() &&
                       mine.generations.current != primary.generations.current;
@@ -80,16 +78,18 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
   return decision;
 }
 
-/// Durable before the primary hears of it. From then on this node is one that a resync is due to:
-/// neither table calls it a source again, whatever happens in between (INV-5).
-void Secondary::give_up(SyncKind kind, const PrimaryFacts& primary) {
-  before_giving_up_ = metadata();
+/// From now on this node is one that a resync is due to: whatever it counted before, neither table
+/// calls it a source again (INV-5). Durable before the primary hears of it.
+void Secondary::give_way(SyncKind kind, const PrimaryFacts& primary) {
+  const ondisk::Metadata before = metadata();
   ondisk::Metadata& mine = metadata_.change();
-  mine.localcnt = primary.counters.remote;
-  mine.inconsistent = true;
+  mine.localcnt = std::min(mine.localcnt, primary.counters.remote);
   mine.outdated = false;
-  mine.sync_from = kind == SyncKind::regular ? primary.generations.current : 0;
-  giving_up_ticket_ = metadata_.commit();
+  if (!std::exchange(mine.inconsistent, true) && kind == SyncKind::regular)
+    mine.sync_from = primary.generations.current;
+  if (mine == before) return;
+  before_decision_ = before;
+  decision_ticket_ = metadata_.commit();
   identity_error_ = 0;
 }
 
@@ -130,12 +130,12 @@ void Secondary::identity_ended(int error) {
 void Secondary::metadata_committed(Ticket ticket, int error) {
   if (error != 0) host_.happened({.kind = Event::Kind::metadata_failed, .error = error});
   if (identity_ticket_ != 0 && ticket >= identity_ticket_) identity_ended(error);
-  if (giving_up_ticket_ != 0 && ticket >= giving_up_ticket_) {
-    giving_up_ticket_ = 0;
+  if (decision_ticket_ != 0 && ticket >= decision_ticket_) {
+    decision_ticket_ = 0;
     identity_error_ = error;
     if (error != 0) {  // INV-4: what is not durable did not happen
-      before_giving_up_.sequence = metadata().sequence;
-      metadata_.change() = before_giving_up_;
+      before_decision_.sequence = metadata().sequence;
+      metadata_.change() = before_decision_;
     }
   }
   orders_committed(ticket, error);

@@ -130,6 +130,7 @@ class Life {
   bool may_fall_back_ = false;          // async was in force since the nodes last agreed
   bool split_ = false;                  // both nodes were made primary, and nobody decided yet
   bool forced_ = false;                 // in a split brain the second one was promoted by force
+  bool mixes_halves_ = false;           // a half is given up in place, until the nodes are equal
   bool abandoned_ = false;              // nothing more can be said of this life
   History::Moment agreed_;              // acknowledged when both nodes last held everything
   std::uint64_t losses_ = 0;

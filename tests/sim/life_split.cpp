@@ -20,6 +20,10 @@ void Life::split_brain() {
   if (!belong_together(former, other) || diskless_ != nullptr) return;
   const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
+  if (forced_ && mixes_halves_) {
+    abandoned_ = true;  // what was given up before may still be there, and nobody knows where
+    return;
+  }
   const auto wrote_alone = [this, before] { return line_->workload.written_alone() > before; };
   if (former.up() && random_.chance(30)) {  // the moment it has acknowledged something alone
     world_.run_until(wrote_alone, 5s);
@@ -115,6 +119,7 @@ bool Life::resolve_half(Machine& loser) {
   if (!discarded) blame("a resolve does not end");
   if (!discarded || !*discarded) return false;
   facts_.forget(loser);  // its count is taken back
+  mixes_halves_ = true;
   Machine& winner = world_.other(loser);
   const bool met = world_.run_until(
       [&winner] { return winner.status().connected && !winner.status().split_brain; }, 1min);

@@ -237,7 +237,11 @@ class Primary final : public port::RequestSink,
   bool has_local_copy(const Slot& slot) const;
   bool local_newer_in(const Slot& slot) const;
   bool holds_something_alone() const;
+  bool answered_in_flight() const;
+  bool peer_has_what_it_answered() const;
   bool peer_has_everything() const;
+  bool waits_for_others(Slot& slot);
+  void release_waiting_for_others();
   bool can_lose_local() const;
   void component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error);
   void lose_local(int error);
@@ -290,6 +294,7 @@ class Primary final : public port::RequestSink,
   SlotList waiting_map_;         // for their extents to be stable (INV-1)
   SlotList waiting_peer_;        // for the peer to record that it is alone (INV-12)
   SlotList waiting_metadata_;    // for the episode to be counted (INV-3) or the lag (INV-11)
+  SlotList waiting_others_;      // acknowledged ones, before the peer can be relied on (INV-12)
   SlotList waiting_permission_;  // to be answered without the peer
   SlotList answered_;            // to be delivered
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;

@@ -97,7 +97,7 @@ class Secondary final : private MetadataWriter::Observer {
   /// durable (identity_durable()) before the answer leaves, and remembers that it is outdated when
   /// it is. Errors: those of decide_sync().
   Result<SyncDecision> decide(const PrimaryFacts& primary);
-  bool identity_durable() const { return !adopting_ && giving_up_ticket_ == 0; }
+  bool identity_durable() const { return !adopting_ && decision_ticket_ == 0; }
   bool identity_failed() const { return identity_error_ != 0; }
   /// What the primary has to merge: the map on disk and the extents of the requests that were in
   /// flight last (an original primary forgets those, weaknesses 1); all ones for a full resync.
@@ -143,7 +143,7 @@ class Secondary final : private MetadataWriter::Observer {
   using List = IntrusiveList<PeerRequest, PeerRequest>;
   using ReplyList = IntrusiveList<PeerReply, PeerReply>;
 
-  void give_up(SyncKind kind, const PrimaryFacts& primary);
+  void give_way(SyncKind kind, const PrimaryFacts& primary);
   void adopt(std::uint64_t resuid, SyncKind kind);
   void store_identity();
   void identity_ended(int error);
@@ -197,8 +197,8 @@ class Secondary final : private MetadataWriter::Observer {
   std::uint64_t adopted_resuid_ = 0;
   Ticket identity_ticket_ = 0;
   bool giving_up_ = false;
-  Ticket giving_up_ticket_ = 0;
-  ondisk::Metadata before_giving_up_;
+  Ticket decision_ticket_ = 0;
+  ondisk::Metadata before_decision_;
   bool marking_ = false;  // a sync_begin is not durable yet
   Dialect dialect_ = Dialect::original;
   int identity_error_ = 0;

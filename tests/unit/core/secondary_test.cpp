@@ -721,6 +721,9 @@ TEST_CASE("INV-5: a node that was left behind is never the source, and gets ever
     const auto session = [&](const PrimaryFacts& primary) {
       const Result<SyncDecision> decision = rig.secondary().decide(primary);
       REQUIRE(decision);
+      CHECK(rig.secondary().identity_durable() == (rig.metadata().localcnt == 0));
+      rig.disk().run_all();
+      CHECK(rig.metadata().localcnt == 0);  // taken back before the primary hears of it
       rig.begin_session();
       rig.read(1, 0, 512);
       rig.disk().run_all();
@@ -728,12 +731,69 @@ TEST_CASE("INV-5: a node that was left behind is never the source, and gets ever
       return *decision;
     };
     CHECK(session(facts()) == everything);
-    // The primary has it all in its map now. But as long as the counters call this node the source,
-    // a resync that breaks must begin again.
-    if (localcnt == 1) CHECK(session(facts()) == everything);
-    if (localcnt == 1) CHECK(session(facts(0, 1)) == everything);  // the resync is done
-    CHECK(session(facts(0, localcnt)) == SyncDecision{});
+    // The primary has it all in its map now, and the counters do not call this node the source.
     CHECK_FALSE(rig.metadata().inconsistent);
+    CHECK(session(facts()) == SyncDecision{});
+  }
+}
+
+TEST_CASE("INV-4: a count that cannot be taken back is no answer, and stays") {
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.inconsistent = true;
+  metadata.localcnt = 1;
+  store_metadata(rig.media(), rig.shape(), metadata);
+  rig.start();
+  rig.disk().fail({.kind = IoKind::write, .begin = 0, .end = ondisk::kMetadataBytes});
+  REQUIRE(rig.secondary().decide(facts()));
+  rig.disk().run_all();
+  CHECK(rig.secondary().identity_durable());
+  CHECK(rig.secondary().identity_failed());
+  CHECK(rig.secondary().metadata().localcnt == 1);
+  REQUIRE(rig.secondary().decide(facts()));
+  rig.disk().run_all();
+  CHECK_FALSE(rig.secondary().identity_failed());
+  CHECK(rig.metadata().localcnt == 0);
+}
+
+TEST_CASE("INV-7: a split brain ends in the primary's favour once the operator says so, and once") {
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.localcnt = 1;
+  store_metadata(rig.media(), rig.shape(), metadata);
+  preset_map(rig.media(), rig.shape(), {1, 3});
+  rig.start();
+  const PrimaryFacts primary = facts(1, 0);
+  CHECK(rig.secondary().decide(primary).error().code == Errc::split_brain);
+  CHECK(rig.secondary().own_changes().count() == 2);
+
+  SECTION("to a primary that relies on this node's data it does not") {
+    rig.secondary().give_up_own_changes();
+    PrimaryFacts behind = primary;
+    behind.inconsistent = true;
+    CHECK_FALSE(rig.secondary().decide(behind));
+    CHECK_FALSE(rig.secondary().decide(primary));
+  }
+  SECTION("it is inconsistent before the primary hears of it, and its map comes along") {
+    rig.secondary().give_up_own_changes();
+    const Result<SyncDecision> decision = rig.secondary().decide(primary);
+    REQUIRE(decision);
+    CHECK(*decision == SyncDecision{SyncSource::primary, SyncKind::regular, false});
+    CHECK_FALSE(rig.secondary().identity_durable());
+    rig.disk().run_all();
+    CHECK(rig.secondary().identity_durable());
+    CHECK(rig.metadata().inconsistent);
+    CHECK(rig.metadata().localcnt == 0);
+    CHECK(rig.secondary().map_for(*decision)[0] == std::byte{0b1010});
+  }
+  SECTION("a disk that cannot note it: nothing is given up") {
+    rig.disk().fail({.kind = IoKind::write, .begin = 0, .end = ondisk::kMetadataBytes});
+    rig.secondary().give_up_own_changes();
+    REQUIRE(rig.secondary().decide(primary));
+    rig.disk().run_all();
+    CHECK(rig.secondary().identity_failed());
+    CHECK_FALSE(rig.metadata().inconsistent);
+    CHECK(rig.secondary().decide(primary).error().code == Errc::split_brain);
   }
 }
 
