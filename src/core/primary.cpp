@@ -407,8 +407,9 @@ void Primary::succeed(Slot& slot) {
 }
 
 void Primary::end_extents(Slot& slot) {
+  // Stale units it touches stay unsynced, as they are; the rest of it is equal.
   const bool on_both = slot.local == LocalState::ok && slot.remote_state == RemoteState::ok &&
-                       !slot.stale && slot.kept_locally == slot.kept_by_peer;
+                       slot.kept_locally == slot.kept_by_peer;
   // A write that never started on either side, or failed on both, changed nothing that was
   // promised; still the bytes may differ, so only "on both" leaves the extent clean.
   const bool untouched =

@@ -93,7 +93,7 @@ void Life::look_at_disks() {
   lagging_ = primary_->status().io.stale_bytes > 0 || (facts && facts->inconsistent);
   if (primary_->status().io.local_lost) {
     diskless_ = primary_;
-  } else if (diskless_ == primary_ && !lagging_) {
+  } else if (diskless_ == primary_ && !lagging_ && primary_->status().role == Role::primary) {
     diskless_ = nullptr;  // attached, and complete again
   }
 }
