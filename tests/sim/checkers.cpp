@@ -126,7 +126,8 @@ bool MarkGuard::has_no_map(Machine& machine) {
 /// A primary may rewrite what it could not read with what the other one has (INV-11): then both
 /// have the same before, after and in between.
 bool MarkGuard::is_repair(Machine& machine, const port::DiskOp& op) {
-  if (op.kind != IoKind::write || machine.status().role != Role::primary) return false;
+  // The role is init already when it is given up.
+  if (op.kind != IoKind::write || machine.status().role == Role::secondary) return false;
   Machine& other = world_.other(machine);
   const ondisk::Layout& mine = &machine == &world_.a() ? layout_a_ : layout_b_;
   const ondisk::Layout& theirs = &machine == &world_.a() ? layout_b_ : layout_a_;

@@ -208,6 +208,7 @@ void Life::end() {
     return blame("a request is never answered");
   // A connection may be dead without anybody knowing it: ask.
   if (primary_->flush() != 0) return blame("healed, and a flush fails");
+  take_component_back();  // a flush lost before the repair shows now
   const auto settled = [this] {
     return world_.synced(*primary_) && nothing_on_its_way() &&
            primary_->status().io.dirty_bytes == 0;
