@@ -6,6 +6,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_library(HAST_LZF_LIBRARY lzf REQUIRED)
+find_library(HAST_LZ4_LIBRARY lz4 REQUIRED)
 # io_uring is used where it is: Linux with liburing at build time, and a kernel that allows it.
 find_library(HAST_URING_LIBRARY uring)
 if(NOT HAST_URING_LIBRARY)

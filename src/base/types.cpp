@@ -29,10 +29,11 @@ constexpr std::array<Word<Checksum>, 3> kChecksums{{
     {Checksum::crc32, "crc32"},
     {Checksum::sha256, "sha256"},
 }};
-constexpr std::array<Word<Compression>, 3> kCompressions{{
+constexpr std::array<Word<Compression>, 4> kCompressions{{
     {Compression::none, "none"},
     {Compression::hole, "hole"},
     {Compression::lzf, "lzf"},
+    {Compression::lz4, "lz4"},
 }};
 constexpr std::array<Word<IoMode>, 3> kIoModes{{
     {IoMode::automatic, "auto"},

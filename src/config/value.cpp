@@ -15,7 +15,7 @@ using Words = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 3> kReplications{"fullsync", "memsync", "async"};
 constexpr std::array<std::string_view, 3> kChecksums{"none", "crc32", "sha256"};
-constexpr std::array<std::string_view, 3> kCompressions{"none", "hole", "lzf"};
+constexpr std::array<std::string_view, 4> kCompressions{"none", "hole", "lzf", "lz4"};
 constexpr std::array<std::string_view, 2> kPeerLossPolicies{"continue", "freeze"};
 constexpr std::array<std::string_view, 2> kLocalErrorPolicies{"detach", "pass"};
 constexpr std::array<std::string_view, 3> kIoModes{"auto", "buffered", "direct"};

@@ -9,15 +9,16 @@ extern "C" {
 #endif
 }
 
+#include <lz4.h>
+
 #include <cstring>
-#include <limits>
 
 #include "hast/base/assert.hpp"
 
 namespace hast::wire {
 namespace {
 
-constexpr std::size_t kLengthBytes = 4;  // the original length, in front of both encodings
+constexpr std::size_t kLengthBytes = 4;  // the original length, in front of lzf and lz4
 
 Error malformed(const char* what) { return Error{.code = Errc::malformed, .detail = what}; }
 
@@ -38,16 +39,39 @@ ConstByteSpan encode_hole(std::uint32_t length, ByteSpan scratch) {
   return scratch.first(kHoleBytes);
 }
 
+namespace {
+
+bool may_pay(ConstByteSpan data) {
+  return data.size() > kCompressionThresholdBytes && data.size() <= LZ4_MAX_INPUT_SIZE;
+}
+
+ConstByteSpan behind_length(ConstByteSpan data, ByteSpan scratch, std::size_t packed_bytes) {
+  if (packed_bytes == 0) return {};
+  store_le(scratch.data(), static_cast<std::uint32_t>(data.size()));
+  return scratch.first(kLengthBytes + packed_bytes);
+}
+
+}  // namespace
+
 ConstByteSpan encode_lzf(ConstByteSpan data, ByteSpan scratch) {
   HAST_ASSERT(scratch.size() >= data.size());
-  if (data.size() <= kLzfThresholdBytes || data.size() > std::numeric_limits<std::uint32_t>::max())
-    return {};
+  if (!may_pay(data)) return {};
   const auto length = static_cast<std::uint32_t>(data.size());
-  const unsigned packed = lzf_compress(data.data(), length, scratch.data() + kLengthBytes,
-                                       length - static_cast<std::uint32_t>(kLzfThresholdBytes));
-  if (packed == 0) return {};
-  store_le(scratch.data(), length);
-  return scratch.first(kLengthBytes + packed);
+  const unsigned packed =
+      lzf_compress(data.data(), length, scratch.data() + kLengthBytes,
+                   length - static_cast<std::uint32_t>(kCompressionThresholdBytes));
+  return behind_length(data, scratch, packed);
+}
+
+ConstByteSpan encode_lz4(ConstByteSpan data, ByteSpan scratch) {
+  HAST_ASSERT(scratch.size() >= data.size());
+  if (!may_pay(data)) return {};
+  const auto length = static_cast<int>(data.size());
+  const int packed =
+      LZ4_compress_default(reinterpret_cast<const char*>(data.data()),
+                           reinterpret_cast<char*>(scratch.data() + kLengthBytes), length,
+                           length - static_cast<int>(kCompressionThresholdBytes));
+  return behind_length(data, scratch, packed > 0 ? static_cast<std::size_t>(packed) : 0);
 }
 
 Result<void> decode_hole(ConstByteSpan payload, ByteSpan into) {
@@ -58,16 +82,35 @@ Result<void> decode_hole(ConstByteSpan payload, ByteSpan into) {
   return {};
 }
 
-Result<void> decode_lzf(ConstByteSpan payload, ByteSpan into) {
-  if (payload.size() <= kLengthBytes || payload.size() > std::numeric_limits<std::uint32_t>::max())
-    return malformed("no lzf stream");
+namespace {
+
+/// The stream behind its length, which must be that of `into`. Empty: it is not.
+ConstByteSpan stream_for(ConstByteSpan payload, ByteSpan into) {
+  if (payload.size() <= kLengthBytes || payload.size() > LZ4_MAX_INPUT_SIZE) return {};
   const std::uint32_t length = load_le<std::uint32_t>(payload.data());
-  if (length == 0 || length != into.size())
-    return malformed("an lzf stream of another length than the request");
-  const unsigned expanded =
-      lzf_decompress(payload.data() + kLengthBytes,
-                     static_cast<unsigned>(payload.size() - kLengthBytes), into.data(), length);
-  if (expanded != length) return malformed("lzf stream");
+  if (length == 0 || length != into.size() || length > LZ4_MAX_INPUT_SIZE) return {};
+  return payload.subspan(kLengthBytes);
+}
+
+}  // namespace
+
+Result<void> decode_lzf(ConstByteSpan payload, ByteSpan into) {
+  const ConstByteSpan stream = stream_for(payload, into);
+  if (stream.empty()) return malformed("no lzf stream of the length that was asked for");
+  const unsigned expanded = lzf_decompress(stream.data(), static_cast<unsigned>(stream.size()),
+                                           into.data(), static_cast<unsigned>(into.size()));
+  if (expanded != into.size()) return malformed("lzf stream");
+  return {};
+}
+
+Result<void> decode_lz4(ConstByteSpan payload, ByteSpan into) {
+  const ConstByteSpan stream = stream_for(payload, into);
+  if (stream.empty()) return malformed("no lz4 stream of the length that was asked for");
+  const int expanded = LZ4_decompress_safe(
+      reinterpret_cast<const char*>(stream.data()), reinterpret_cast<char*>(into.data()),
+      static_cast<int>(stream.size()), static_cast<int>(into.size()));
+  if (expanded < 0 || static_cast<std::size_t>(expanded) != into.size())
+    return malformed("lz4 stream");
   return {};
 }
 

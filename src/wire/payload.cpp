@@ -5,6 +5,7 @@
 #include <string>
 
 #include "hast/wire/compression.hpp"
+#include "hast/wire/frame.hpp"
 
 namespace hast::wire {
 namespace {
@@ -67,6 +68,12 @@ Result<void> take_plain(ConstByteSpan received, ByteSpan into) {
 
 }  // namespace
 
+PayloadOptions options_for(std::uint8_t version, PayloadOptions options) {
+  if (version < kNativeVersion && options.compression == Compression::lz4)
+    options.compression = Compression::lzf;
+  return options;
+}
+
 void encode_payload_info(const PayloadInfo& info, NvWriter& out) {
   if (!info.present()) return;
   if (info.compression != Compression::none) out.string("compression", to_string(info.compression));
@@ -101,6 +108,10 @@ EncodedPayload encode_payload(ConstByteSpan data, const PayloadOptions& options,
     const ConstByteSpan packed = encode_lzf(data, scratch);
     if (!packed.empty()) return sealed(packed, Compression::lzf, options.checksum);
   }
+  if (options.compression == Compression::lz4) {
+    const ConstByteSpan packed = encode_lz4(data, scratch);
+    if (!packed.empty()) return sealed(packed, Compression::lz4, options.checksum);
+  }
   return sealed(data, Compression::none, options.checksum);
 }
 
@@ -117,6 +128,8 @@ Result<void> decode_payload(const PayloadInfo& info, ConstByteSpan received, Byt
       return decode_hole(received, into);
     case Compression::lzf:
       return decode_lzf(received, into);
+    case Compression::lz4:
+      return decode_lz4(received, into);
     case Compression::none:
       break;
   }

@@ -15,7 +15,7 @@ enum class Role : std::uint8_t { init = 1, primary = 2, secondary = 3 };
 enum class Replication : std::uint8_t { fullsync, memsync, async };
 
 enum class Checksum : std::uint8_t { none, crc32, sha256 };
-enum class Compression : std::uint8_t { none, hole, lzf };
+enum class Compression : std::uint8_t { none, hole, lzf, lz4 };
 
 /// Whether a component's data take the system's page cache. Automatic: devices are direct, files
 /// buffered. FreeBSD's providers have no cache to go through.

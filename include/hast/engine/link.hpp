@@ -84,7 +84,7 @@ class Link {
   void abandon(Error why);
   void failed(const Error& error);
   wire::PayloadOptions payload_options() const {
-    return {settings_.checksum, settings_.compression};
+    return wire::options_for(connection_.version, {settings_.checksum, settings_.compression});
   }
 
   ResourceSettings settings_;

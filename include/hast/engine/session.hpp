@@ -88,7 +88,7 @@ class Session {
   void check_deadlines(port::TimePoint now);
   port::Duration silence() const;
   wire::PayloadOptions payload_options() const {
-    return {settings_.checksum, settings_.compression};
+    return wire::options_for(version_, {settings_.checksum, settings_.compression});
   }
 
   ResourceSettings settings_;

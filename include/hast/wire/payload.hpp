@@ -33,6 +33,9 @@ struct PayloadOptions {
   Compression compression = Compression::none;
 };
 
+/// Peers of an earlier version do not know lz4: they get lzf.
+PayloadOptions options_for(std::uint8_t version, PayloadOptions options);
+
 /// `bytes` is what goes on the stream: the data itself when nothing compressed it, else a part of
 /// `scratch`.
 struct EncodedPayload {

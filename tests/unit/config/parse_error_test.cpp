@@ -66,7 +66,7 @@ TEST_CASE("words outside a list of words are refused with the nearest one") {
   CHECK(refused(resource_with("    checksum: md5\n")) ==
         "f:5:15: a checksum is expected here, not \"md5\": valid: none, crc32, sha256");
   CHECK(refused(resource_with("    compression: zstd\n")) ==
-        "f:5:18: a compression is expected here, not \"zstd\": valid: none, hole, lzf");
+        "f:5:18: a compression is expected here, not \"zstd\": valid: none, hole, lzf, lz4");
   CHECK(refused(resource_with("    frontend: {type: ndb}\n")) ==
         "f:5:22: a front-end type is expected here, not \"ndb\": did you mean \"nbd\"?");
 }

@@ -136,6 +136,42 @@ TEST_CASE("an lzf stream must expand to exactly what was asked for") {
   CHECK_FALSE(decodes(longer, 4096));
 }
 
+TEST_CASE("lz4 comes back in every size, where it pays") {
+  Bytes scratch(1024 * 1024);
+  for (const std::size_t size : {1536U, 4096U, 131072U, 1048576U}) {
+    const Bytes data = staircase(size);
+    const ConstByteSpan payload = encode_lz4(data, scratch);
+    REQUIRE_FALSE(payload.empty());
+    CHECK(payload.size() <= 4 + size - kCompressionThresholdBytes);
+    Bytes back(size);
+    REQUIRE(decode_lz4(payload, back));
+    CHECK(back == data);
+  }
+  CHECK(encode_lz4(staircase(1024), scratch).empty());
+  CHECK(encode_lz4(noise(128 * 1024), scratch).empty());
+}
+
+TEST_CASE("an lz4 stream must expand to exactly what was asked for") {  // INV-9
+  const Bytes data = staircase(4096);
+  Bytes scratch(data.size());
+  const ConstByteSpan payload = encode_lz4(data, scratch);
+  const Bytes whole(payload.begin(), payload.end());
+  const auto fits = [](const Bytes& stream, std::size_t size) {
+    Bytes into(size);
+    return decode_lz4(stream, into).has_value();
+  };
+  CHECK(fits(whole, 4096));
+  CHECK_FALSE(fits(whole, 4095));
+  CHECK_FALSE(fits(whole, 4097));
+  for (std::size_t length = 0; length < whole.size(); ++length)
+    CHECK_FALSE(
+        fits(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length)), 4096));
+  Bytes longer = whole;
+  longer.push_back(std::byte{0});
+  CHECK_FALSE(fits(longer, 4096));
+  CHECK_FALSE(fits(with_length(0xffffffff, "00 41"), 1));
+}
+
 TEST_CASE("streams that reach outside their buffers are malformed") {
   CHECK(decodes(with_length(2, "01 41 42"), 2));
   CHECK_FALSE(decodes(with_length(2, "1f 41 42"), 2));        // reads past the stream

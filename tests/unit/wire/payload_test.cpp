@@ -61,7 +61,8 @@ Errc error_of(const hast::Result<void>& result) {
 TEST_CASE("every algorithm brings every kind of data back") {
   Bytes scratch(131072);
   for (const auto checksum : {Checksum::none, Checksum::crc32, Checksum::sha256})
-    for (const auto compression : {Compression::none, Compression::hole, Compression::lzf})
+    for (const auto compression :
+         {Compression::none, Compression::hole, Compression::lzf, Compression::lz4})
       for (const std::size_t size : {512U, 1024U, 1536U, 4096U, 131072U})
         for (const Bytes& data : {Bytes(size), text_of(size), noise(size)}) {
           const EncodedPayload payload = encode_payload(data, {checksum, compression}, scratch);
@@ -85,7 +86,7 @@ TEST_CASE("zeros are a hole if anything may be compressed, data otherwise") {
   Bytes scratch(4096);
   const Bytes zeros(4096);
   CHECK(encode_payload(zeros, {Checksum::none, Compression::none}, scratch).bytes.size() == 4096);
-  for (const auto compression : {Compression::hole, Compression::lzf}) {
+  for (const auto compression : {Compression::hole, Compression::lzf, Compression::lz4}) {
     const EncodedPayload hole = encode_payload(zeros, {Checksum::none, compression}, scratch);
     CHECK(hole.info.compression == Compression::hole);
     CHECK(Bytes(hole.bytes.begin(), hole.bytes.end()) == from_hex("00 10 00 00"));
@@ -95,6 +96,13 @@ TEST_CASE("zeros are a hole if anything may be compressed, data otherwise") {
   Bytes into(4096, std::byte{0xee});
   CHECK(decode_payload(asked.info, asked.bytes, into));
   CHECK(into == zeros);
+}
+
+TEST_CASE("lz4 is for peers that know it; earlier ones get lzf") {
+  CHECK(options_for(3, {Checksum::crc32, Compression::lz4}).compression == Compression::lz4);
+  CHECK(options_for(2, {Checksum::crc32, Compression::lz4}).compression == Compression::lzf);
+  CHECK(options_for(2, {Checksum::crc32, Compression::lz4}).checksum == Checksum::crc32);
+  CHECK(options_for(1, {Checksum::none, Compression::hole}).compression == Compression::hole);
 }
 
 TEST_CASE("no data is no payload") {
@@ -171,7 +179,7 @@ TEST_CASE("a changed byte fails its checksum before anything is expanded") {  //
   Bytes scratch(4096);
   const Bytes data = text_of(4096);
   for (const auto checksum : {Checksum::crc32, Checksum::sha256})
-    for (const auto compression : {Compression::none, Compression::lzf}) {
+    for (const auto compression : {Compression::none, Compression::lzf, Compression::lz4}) {
       const EncodedPayload payload = encode_payload(data, {checksum, compression}, scratch);
       Bytes damaged(payload.bytes.begin(), payload.bytes.end());
       damaged[damaged.size() / 2] ^= std::byte{1};
