@@ -68,6 +68,7 @@ class Life {
   bool is_refused(Machine& machine);
   void look_at_disks();
   bool must_be_replaced(Machine& machine);
+  bool stands_alone(Machine& machine);
   void take_up(Machine& machine, Role role);
   void promote(Machine& machine);
   void hand_over();
@@ -98,7 +99,7 @@ class Life {
   void split_brain();
   void part(Machine& former, Machine& other);
   void come_back(Machine& former);
-  enum class Wrote { one, both };
+  enum class Wrote { one, perhaps_both, both };
   void rejoin(Machine& winner, Machine& loser, Wrote wrote);
   void give_up_half(Machine& loser);
   bool resolve_half(Machine& loser);

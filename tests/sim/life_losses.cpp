@@ -113,9 +113,16 @@ void Life::restart_primary() {
   resume_primary();
 }
 
+/// It was told, while the primary gave up its disk perhaps as its last deed (INV-12).
+bool Life::stands_alone(Machine& machine) {
+  const Result<ondisk::Metadata> facts = machine.metadata();
+  return facts && facts->generations.synced == Generations::kUntracked && !facts->inconsistent &&
+         belong_together(world_.a(), world_.b());
+}
+
 /// Unless it says, or is known, to be behind: then the other one has everything (INV-5, INV-12).
 void Life::resume_primary() {
-  const bool is_behind = primary_ == diskless_ || lagging_;
+  const bool is_behind = primary_ == diskless_ || lagging_ || stands_alone(secondary());
   if ((is_behind && primary_->status().role != Role::primary) || is_refused(*primary_)) give_way();
 }
 

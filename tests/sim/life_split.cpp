@@ -18,12 +18,9 @@ void Life::split_brain() {
   look_at_disks();
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
+  if (mixes_halves_) return;  // what was given up before may still be there, and nobody knows where
   const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
-  if (forced_ && mixes_halves_) {
-    abandoned_ = true;  // what was given up before may still be there, and nobody knows where
-    return;
-  }
   const auto wrote_alone = [this, before] { return line_->workload.written_alone() > before; };
   if (former.up() && random_.chance(30)) {  // the moment it has acknowledged something alone
     world_.run_until(wrote_alone, 5s);
@@ -36,8 +33,8 @@ void Life::split_brain() {
     abandoned_ = true;  // nothing to tell the halves apart by
     return;
   }
-  // Who was promoted by force lacks something that the former has.
-  const Wrote wrote = forced_ || wrote_alone() ? Wrote::both : Wrote::one;
+  // Who was promoted by force may lack something that the former has: in async, what was sent last.
+  const Wrote wrote = wrote_alone() ? Wrote::both : forced_ ? Wrote::perhaps_both : Wrote::one;
   repair_everything();
   if (random_.chance(50)) pass_time();
   random_.chance(50) ? rejoin(former, other, wrote) : rejoin(other, former, wrote);
@@ -72,7 +69,7 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   Timeline& lost = &loser == primary_ ? *line_ : *other_line_;
   lost.workload.stop();
   // Clients of the node that did not write alone would see the other's data come over theirs.
-  if (wrote == Wrote::one) line_->workload.stop();
+  if (wrote != Wrote::both) line_->workload.stop();
   const bool mixture = forced_ && &loser != primary_;
   const bool whole =
       loser.status().role == Role::primary && loser.status().io.stale_bytes == 0 && !mixture;
