@@ -1,11 +1,17 @@
 #include "hast/core/dirty_map.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "hast/base/assert.hpp"
 #include "hast/base/units.hpp"
 
 namespace hast::core {
+
+namespace {
+/// An extent that is written again within one to two of these was cleaned too early.
+constexpr unsigned kPeriodTicks = 30;
+}  // namespace
 
 DirtyMap::DirtyMap(std::uint64_t data_bytes, std::uint32_t extent_bytes, std::uint32_t keepdirty)
     : extent_bytes_(extent_bytes),
@@ -14,8 +20,11 @@ DirtyMap::DirtyMap(std::uint64_t data_bytes, std::uint32_t extent_bytes, std::ui
       image_(extents_.size()),
       stable_(extents_.size()),
       unsynced_(extents_.size()),
-      changed_pages_(divide_up(divide_up(extents_.size(), 8), kPageBytes)) {
-  hot_.reserve(std::min<std::uint64_t>(keepdirty_, extents_.size()));
+      changed_pages_(divide_up(divide_up(extents_.size(), 8), kPageBytes)),
+      hot_limit_(keepdirty_),
+      cleaned_(extents_.size()),
+      cleaned_before_(extents_.size()) {
+  hot_.reserve(std::min<std::uint64_t>(std::uint64_t{keepdirty_} * kHotGrowth, extents_.size()));
 }
 
 void DirtyMap::load(ConstByteSpan image) {
@@ -52,6 +61,7 @@ DirtyMap::Start DirtyMap::begin_write(ExtentRange extents) {
   Start start = Start::stable;
   for (std::uint64_t e = extents.first; e <= extents.last; ++e) {
     mark(e);
+    if (cleaned_.reset(e) || cleaned_before_.reset(e)) ++missed_;
     if (!is_dirty(e)) ++dirty_extents_;
     ++extents_[e].writes;
     touch_hot(e);
@@ -111,9 +121,42 @@ std::uint64_t DirtyMap::clean() {
     image_.reset(e);
     stable_.reset(e);
     page_changed(e);
+    cleaned_.set(e);
     ++cleaned;
   }
   return cleaned;
+}
+
+void DirtyMap::age() {
+  const std::uint64_t most =
+      std::min<std::uint64_t>(std::uint64_t{keepdirty_} * kHotGrowth, extents_.size());
+  if (missed_ > 0) {
+    hot_limit_ = std::max<std::uint64_t>(hot_limit_, std::min(most, hot_limit_ + missed_));
+  } else if (hot_limit_ > keepdirty_) {
+    hot_limit_ -= divide_up(hot_limit_ - keepdirty_, 2 * kPeriodTicks);
+  }
+  missed_ = 0;
+  while (hot_.size() > hot_limit_) drop_coldest();
+  if (++ticks_ < kPeriodTicks) return;
+  ticks_ = 0;
+  std::swap(cleaned_before_, cleaned_);
+  cleaned_.reset_all();
+}
+
+/// Its bit stays until clean() has its proof. The last entry takes its place.
+void DirtyMap::drop_coldest() {
+  const std::uint32_t place = hot_tail_;
+  extents_[hot_[place].extent].hot = kNotHot;
+  hot_unlink(place);
+  const auto last = static_cast<std::uint32_t>(hot_.size() - 1);
+  if (place != last) {
+    const HotEntry moved = hot_[last];
+    hot_[place] = moved;
+    extents_[moved.extent].hot = place;
+    (moved.previous == kNotHot ? hot_head_ : hot_[moved.previous].next) = place;
+    (moved.next == kNotHot ? hot_tail_ : hot_[moved.next].previous) = place;
+  }
+  hot_.pop_back();
 }
 
 void DirtyMap::forget_hot_set() {
@@ -142,7 +185,7 @@ void DirtyMap::touch_hot(std::uint64_t extent) {
   if (place == hot_head_ && place != kNotHot) return;
   if (place != kNotHot) {
     hot_unlink(place);
-  } else if (hot_.size() < keepdirty_) {
+  } else if (hot_.size() < hot_limit_) {
     place = static_cast<std::uint32_t>(hot_.size());
     hot_.emplace_back();
   } else {

@@ -329,6 +329,7 @@ void Primary::announce_synced() {
 
 void Primary::tick() {
   Entry entry(*this);
+  volume_.map.age();
   // Also of a lost component: should it come back with the next start, it must not pass for
   // current.
   if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0) metadata_.commit();

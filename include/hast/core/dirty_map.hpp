@@ -26,7 +26,8 @@ using FlushEpoch = std::uint64_t;
 
 class DirtyMap {
  public:
-  /// `keepdirty`: extents of the hot set, at least 1.
+  /// `keepdirty`: the least extents of the hot set, at least 1. It grows with the working set, up
+  /// to kHotGrowth times as many, and shrinks again (age()).
   DirtyMap(std::uint64_t data_bytes, std::uint32_t extent_bytes, std::uint32_t keepdirty);
 
   /// Takes over the map found on disk: every set bit is stable and needs a resync.
@@ -55,6 +56,10 @@ class DirtyMap {
   bool has_cleaning_candidates() const;  // a flush would probably let clean() do something
   /// Removes every proven extent from the image; returns how many.
   std::uint64_t clean();
+  /// About once a second: extents that were cleaned and soon written again make the hot set larger;
+  /// without such the limit sinks back.
+  void age();
+  std::uint64_t hot_limit() const { return hot_limit_; }
   void forget_hot_set();  // before an orderly stop: the hot set may be cleaned too
 
   /// Another disk carries the map from now on, or the same one after who knows what: no bit is
@@ -63,6 +68,7 @@ class DirtyMap {
 
   // The image and its pages, for MapCommit.
   static constexpr std::uint32_t kPageBytes = 4096;
+  static constexpr std::uint32_t kHotGrowth = 16;
   Bitmap& changed_pages() { return changed_pages_; }
   void export_image(std::uint64_t first_byte, ByteSpan to) const {
     image_.export_bytes(first_byte, to);
@@ -94,6 +100,7 @@ class DirtyMap {
   void mark(std::uint64_t extent);
   void mark_unsynced(std::uint64_t extent);
   void touch_hot(std::uint64_t extent);
+  void drop_coldest();
   void hot_unlink(std::uint32_t place);
   void hot_push_front(std::uint32_t place);
   void page_changed(std::uint64_t extent) { changed_pages_.set(extent / 8 / kPageBytes); }
@@ -108,6 +115,11 @@ class DirtyMap {
   std::uint64_t dirty_extents_ = 0;
 
   std::vector<HotEntry> hot_;
+  std::uint64_t hot_limit_;
+  std::uint64_t missed_ = 0;  // extents that were cleaned too early, since the last age()
+  Bitmap cleaned_;            // lately, and not written since
+  Bitmap cleaned_before_;     // in the period before
+  unsigned ticks_ = 0;        // of the present period
   std::uint32_t hot_head_ = kNotHot;
   std::uint32_t hot_tail_ = kNotHot;
 

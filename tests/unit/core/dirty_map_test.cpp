@@ -298,3 +298,59 @@ TEST_CASE("the last extent may be short") {
   CHECK(map.extents() == 4);
   CHECK(map.extents_of(3 * kExtent, 512).last == 3);
 }
+
+namespace {
+
+/// Written, flushed on both, proven: cleaned unless hot.
+void write_and_clean(DirtyMap& map, std::uint64_t extent) {
+  (void)map.begin_write({extent, extent});
+  map.end_write({extent, extent}, DirtyMap::Outcome::on_both);
+  map.flush_proven(map.begin_flush());
+  map.clean();
+}
+
+std::uint64_t marked(const DirtyMap& map) { return map.image().count(); }
+
+}  // namespace
+
+TEST_CASE("the hot set grows with a working set that is larger, and no further than its bound") {
+  DirtyMap map(1000 * 4096, 4096, 2);
+  for (int round = 0; round < 100; ++round) {
+    for (std::uint64_t e = 0; e < 10; ++e) write_and_clean(map, e);
+    map.age();
+  }
+  CHECK(map.hot_limit() >= 10);
+  CHECK(map.hot_limit() <= 2 * DirtyMap::kHotGrowth);
+  CHECK(marked(map) == 10);  // none of them is cleaned any more
+  for (int round = 0; round < 100; ++round) {
+    for (std::uint64_t e = 0; e < 500; ++e) write_and_clean(map, e);
+    map.age();
+  }
+  CHECK(map.hot_limit() == 2 * DirtyMap::kHotGrowth);
+  CHECK(marked(map) == 2 * DirtyMap::kHotGrowth);
+}
+
+TEST_CASE("the hot set shrinks to what was asked for when the working set does") {
+  DirtyMap map(1000 * 4096, 4096, 2);
+  for (int round = 0; round < 20; ++round) {
+    for (std::uint64_t e = 0; e < 30; ++e) write_and_clean(map, e);
+    map.age();
+  }
+  REQUIRE(map.hot_limit() > 20);
+  for (int tick = 0; tick < 2000; ++tick) {
+    map.age();
+    if (tick % 10 == 0) write_and_clean(map, 29);
+  }
+  CHECK(map.hot_limit() == 2);
+  CHECK(marked(map) == 2);
+  CHECK(map.image().test(29));
+}
+
+TEST_CASE("extents that are written once do not make the hot set grow") {
+  DirtyMap map(1000 * 4096, 4096, 2);
+  for (std::uint64_t e = 0; e < 900; ++e) {
+    write_and_clean(map, e);
+    map.age();
+  }
+  CHECK(map.hot_limit() == 2);
+}
