@@ -210,8 +210,11 @@ void Life::hand_over() {
   Machine& former = *primary_;
   Machine& next = secondary();
   take_up(former, Role::secondary);
-  // The connection was dead, and a new one may have begun to copy.
-  if (next.metadata()->inconsistent || next.metadata()->outdated) return resume_primary();
+  // The connection was dead, and a new one may have begun to copy: it says so, or will in a moment.
+  if (next.metadata()->inconsistent || next.metadata()->outdated || is_refused(next)) {
+    take_up(next, Role::secondary);
+    return resume_primary();
+  }
   promote(next);
 }
 
