@@ -77,6 +77,9 @@ void MetadataWriter::finish(int error) {
   if (error == 0) {
     reversed_ = false;
     durable_sequence_ = written_sequence_;
+  } else if (step_ == Step::write_second || step_ == Step::flush_second) {
+    // INV-10: only the other copy is good. It must not be touched before this one is.
+    reversed_ = !reversed_;
   }
   const Ticket done = ticket_;
   if (again_) begin();  // first, so that the observer sees a consistent writer

@@ -179,3 +179,28 @@ TEST_CASE("INV-10: where the first copy alone is good, the second is made new be
   rig.disk.run_all();
   CHECK(rig.errors == std::vector<int>{0, 0});
 }
+
+TEST_CASE("INV-10: after a failed commit the copy that is good is not touched first") {
+  // The step of the first commit that fails, and how far the next one comes before the power goes.
+  for (int failing = 0; failing < 4; ++failing) {
+    for (int steps = 0; steps <= 4; ++steps) {
+      for (std::size_t torn : {0u, 1u}) {
+        Rig rig;
+        rig.count();
+        for (int i = 0; i < failing; ++i) rig.disk.complete();
+        rig.disk.fail({});
+        rig.disk.complete();
+        REQUIRE(rig.errors == std::vector<int>{EIO});
+        rig.count();
+        for (int i = 0; i < steps; ++i) rig.disk.complete();
+        rig.disk.cut();
+        rig.disk.run_all();
+        rig.media.power_loss([torn](std::uint64_t sector, std::size_t versions) {
+          return sector % 2 == torn ? versions : 0;
+        });
+        INFO("step " << failing << " failed, then " << steps << " steps");
+        CHECK(metadata_on(rig.media, rig.shape));
+      }
+    }
+  }
+}
