@@ -124,31 +124,54 @@ void Primary::submit(port::IoRequest& request) {
   Slot& slot = static_cast<Slot&>(request);
   HAST_ASSERT(slot.with_client && !slot.in_core);
   slot.in_core = true;
-  slot.answered = slot.stale = slot.flushing = false;
-  slot.kept_locally = slot.kept_by_peer = slot.peer_durable = false;
-  slot.local_error = slot.remote_error = 0;
   resync_.share();
   ++depth_;  // not an Entry: completions never run inside submit()
   if (!is_valid(slot)) {
+    slot.answered = false;
     answer(slot, EINVAL);
     leave_core(slot);
   } else {
-    switch (slot.kind) {
-      case IoKind::read:
-        start_read(slot);
-        break;
-      case IoKind::flush:
-        start_flush(slot);
-        break;
-      case IoKind::write:
-      case IoKind::write_zeroes:
-      case IoKind::discard:
-        start_write(slot);
-        break;
-    }
+    count(slot);
+    start(slot);
   }
   --depth_;
   if (!answered_.empty() && !delivering_) host_.defer_delivery();
+}
+
+void Primary::count(const Slot& slot) {
+  switch (slot.kind) {
+    case IoKind::read:
+      ++io_.reads;
+      break;
+    case IoKind::flush:
+      ++io_.flushes;
+      break;
+    case IoKind::discard:
+      ++io_.deletes;
+      break;
+    case IoKind::write:
+    case IoKind::write_zeroes:
+      ++io_.writes;
+      break;
+  }
+}
+
+/// Also anew, after everything it did before came to nothing.
+void Primary::start(Slot& slot) {
+  slot.answered = slot.stale = slot.flushing = false;
+  slot.kept_locally = slot.kept_by_peer = slot.peer_durable = false;
+  slot.local_error = slot.remote_error = 0;
+  switch (slot.kind) {
+    case IoKind::read:
+      return start_read(slot);
+    case IoKind::flush:
+      return start_flush(slot);
+    case IoKind::write:
+    case IoKind::write_zeroes:
+    case IoKind::discard:
+      break;
+  }
+  start_write(slot);
 }
 
 /// The peer failed or is gone: what is acknowledged now exists here alone.
@@ -261,7 +284,6 @@ bool Primary::local_newer_in(const Slot& slot) const {
 void Primary::start_read(Slot& slot) {
   slot.remote_state = RemoteState::absent;
   if (!volume_.outbox.connected() && !may_answer_alone(slot)) return;
-  ++io_.reads;
   if (has_local_copy(slot)) return submit_disk(slot, IoKind::read);
   slot.local = LocalState::absent;
   read_remotely(slot);
@@ -296,7 +318,6 @@ void Primary::advance_read(Slot& slot) {
 // Writes ----------------------------------------------------------------------------------------
 
 void Primary::start_write(Slot& slot) {
-  (slot.kind == IoKind::discard ? io_.deletes : io_.writes) += 1;
   if (slot.kind == IoKind::discard && !discards_possible()) {
     answer(slot, 0);
     return leave_core(slot);

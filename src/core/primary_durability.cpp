@@ -17,7 +17,6 @@ constexpr int kMetadataRetryTicks = 5;
 // Flushes ---------------------------------------------------------------------------------------
 
 void Primary::start_flush(Slot& slot) {
-  if (!slot.flushing) ++io_.flushes;
   slot.epoch = volume_.map.begin_flush();
   slot.remote_error = 0;
   slot.remote_state = slot.peer_durable ? RemoteState::ok : RemoteState::absent;

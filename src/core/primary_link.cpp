@@ -40,6 +40,15 @@ PrimaryFacts Primary::facts() const {
       mine.resuid, virgin_, {mine.localcnt, mine.remotecnt}, mine.generations, mine.inconsistent};
 }
 
+/// Writes are on their way to this node alone. Those that wait for permission are done once more.
+bool Primary::writes_alone() {
+  std::size_t waiting = 0;
+  for (const Slot& slot : waiting_permission_) {
+    if (slot.degraded) ++waiting;
+  }
+  return degraded_writes_ > waiting;
+}
+
 Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent) {
   Entry entry(*this);
   HAST_ASSERT(!volume_.outbox.connected());
@@ -47,7 +56,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
     return Errc::size_mismatch;
   // What was written since the facts were sent is unknown to the peer's decision (INV-7).
   const bool overtaken = !(facts().counters == sent.counters) || episode_ == Episode::counting;
-  if (overtaken || (answer.source == SyncSource::secondary && degraded_writes_ > 0))
+  if (overtaken || (answer.source == SyncSource::secondary && writes_alone()))
     return Errc::peer_waits;
 
   // Nothing is left but what the peer had, and it was replaced by an empty one.
@@ -68,7 +77,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   merge_map_ticket_ = commit_.commit();
   merge_metadata_ticket_ = metadata_changed ? metadata_.commit() : 0;
   if (lag_ == Lag::recording) lag_ticket_ = merge_metadata_ticket_;
-  release_waiting_for_permission();
+  restart_waiting_for_permission();
   return {};
 }
 
@@ -296,7 +305,8 @@ void Primary::mark_synced() {
   lag_ = Lag::none;
   alone_ = Alone::unsaid;    // what the peer knew of it ended with sync_end
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew
-  // What waits for the present count has been copied like everything else: it must not count again.
+  // What waits for the present count, or for permission since before the link came up, has been
+  // copied like everything else: it must not count again.
   for (SlotList* waiting : {&waiting_metadata_, &waiting_permission_}) {
     for (Slot& slot : *waiting) {
       if (is_unreplicated(slot)) slot.remote_state = RemoteState::ok;
@@ -379,7 +389,18 @@ void Primary::clients_left() {
   release_waiting_for_permission();
 }
 
-/// Those that have no more to wait for; writes wait until they are on both nodes.
+/// The peer is back and may have newer data than this node: nothing that waits was promised to
+/// anybody, so that it is done once more, on both.
+void Primary::restart_waiting_for_permission() {
+  SlotList waiting;
+  waiting.splice_back(waiting_permission_);
+  while (Slot* slot = waiting.pop_front()) {
+    if (std::exchange(slot->degraded, false)) --degraded_writes_;
+    start(*slot);
+  }
+}
+
+/// Those that have no more to wait for.
 void Primary::release_waiting_for_permission() {
   SlotList waiting;
   waiting.splice_back(waiting_permission_);

@@ -145,9 +145,11 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
         "Promoted by force although the local component is {}. The peer is not merged "
         "with what is written from now on: one of the two has to be given up.",
         component->metadata.inconsistent ? "inconsistent" : "outdated");
-  const bool certain = std::exchange(handed_over_, false) || cause == Cause::forced;
-  if (cause == Cause::asked && !settings_.fence.empty() && !certain && !co_await peer_is_fenced())
-    co_return Errc::not_fenced;
+  bool alone = std::exchange(handed_over_, false) || cause == Cause::forced;
+  if (!alone && cause == Cause::asked && !settings_.fence.empty()) {
+    alone = co_await peer_is_fenced();
+    if (!alone) co_return Errc::not_fenced;
+  }
   core::PrimaryOptions options;
   options.go_alone = go_alone();
   options.replication = settings_.replication;
@@ -162,7 +164,7 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
     primary_.reset();
     co_return served;
   }
-  if (certain || (cause == Cause::asked && !settings_.fence.empty())) primary_->permit_alone();
+  if (alone) primary_->permit_alone();
   // INV-12: clients are served at once; the peer is looked for in the background.
   link_ = std::make_unique<Link>(executor_, settings_, ports_, *primary_,
                                  static_cast<LinkObserver&>(*this), turn_end_, log_);

@@ -53,7 +53,9 @@ Awaitable<void> Resource::ask_to_go_alone() {
   };
   const std::unique_ptr<port::Timer> pause = ports_.clock.make_timer(executor_);
   while (waits()) {
-    if (!settings_.fence.empty() && co_await peer_is_fenced() && waits()) {
+    bool fenced = false;
+    if (!settings_.fence.empty()) fenced = co_await peer_is_fenced();
+    if (fenced && waits()) {
       log_.warning("The peer serves nobody: requests are answered without it.");
       primary_->permit_alone();
       break;

@@ -87,4 +87,31 @@ wait_for a status=complete resync=null dirty_bytes=0
 kill_node b
 wait_for a status=degraded
 role a init
+
+say "freeze without a hook: until the peer is back"
+stop_node a
+MORE_DEFAULTS=", on_peer_loss: freeze"
+write_config
+before=$(calls)
+start a
+start b
+role b secondary
+role a primary
+wait_for a status=complete resync=null
+start_client a
+some_writes 100
+asked_before=$(log_count a "Asking")
+kill_node b
+wait_for a status=degraded
+until_true 1 in_log a "requests wait until it is back, or an operator" || fail "the log does not say what to do"
+frozen=$(acknowledged)
+until_true 1 false || true
+[ "$(acknowledged)" = "$frozen" ] || fail "something was acknowledged without the peer"
+start b
+role b secondary
+some_writes 100
+in_sync_soon
+stop_client
+verify a
+[ "$(calls)" = "$before" ] && [ "$(log_count a "Asking")" = "$asked_before" ] || fail "a hook that is not configured was asked"
 say ok

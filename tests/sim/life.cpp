@@ -131,6 +131,7 @@ void Life::pass_time() {
   const std::uint64_t slices = random_.between(1, 8);
   for (std::uint64_t i = 0; i < slices; ++i) {
     world_.run_for(random_.between(port::Duration(1ms), port::Duration(400ms)));
+    if (random_.chance(40)) permit_alone();
     note_agreement();
   }
   // Now and then long enough for every time limit.
@@ -138,11 +139,19 @@ void Life::pass_time() {
   note_agreement();
 }
 
+/// The operator sees that requests wait, and that the other node serves nobody.
+void Life::permit_alone() {
+  if (split_ || !primary_->up() || !primary_->status().io.frozen) return;
+  if (secondary().status().role == Role::primary) return;
+  (void)primary_->force_primary();
+  permitted_ = true;
+}
+
 /// Both nodes have everything that was acknowledged until now.
 void Life::note_agreement() {
   if (split_ || !other_holds_everything() || !nothing_on_its_way()) return;
   agreed_ = line_->history.now();
-  mixes_halves_ = false;
+  mixes_halves_ = permitted_ = false;
   if (!primary_->status().io.local_lost) diskless_ = nullptr;
   may_fall_back_ = primary_->settings().replication == Replication::async;
 }

@@ -45,6 +45,7 @@ class Life {
   void begin();
   void happen(Trouble trouble);
   void pass_time();
+  void permit_alone();
   void note_agreement();
   bool other_holds_everything();
   bool nothing_on_its_way();
@@ -98,6 +99,7 @@ class Life {
   // An operator who does not follow the procedure.
   void split_brain();
   void part(Machine& former, Machine& other);
+  void stay_frozen();
   void come_back(Machine& former);
   enum class Wrote { one, perhaps_both, both };
   void rejoin(Machine& winner, Machine& loser, Wrote wrote);
@@ -131,6 +133,7 @@ class Life {
   bool may_fall_back_ = false;          // async was in force since the nodes last agreed
   bool split_ = false;                  // both nodes were made primary, and nobody decided yet
   bool forced_ = false;                 // in a split brain the second one was promoted by force
+  bool permitted_ = false;              // the primary may go on alone, until it has its peer again
   bool mixes_halves_ = false;           // a half is given up in place, until the nodes are equal
   bool abandoned_ = false;              // nothing more can be said of this life
   History::Moment agreed_;              // acknowledged when both nodes last held everything

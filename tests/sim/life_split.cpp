@@ -21,6 +21,10 @@ void Life::split_brain() {
   if (mixes_halves_) return;  // what was given up before may still be there, and nobody knows where
   const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
+  if (swarm_.freezes() && !forced_) {
+    if (random_.chance(30)) return stay_frozen();
+    (void)other.force_primary();  // he says that the former serves nobody
+  }
   const auto wrote_alone = [this, before] { return line_->workload.written_alone() > before; };
   if (former.up() && random_.chance(30)) {  // the moment it has acknowledged something alone
     world_.run_until(wrote_alone, 5s);
@@ -37,7 +41,21 @@ void Life::split_brain() {
   const Wrote wrote = wrote_alone() ? Wrote::both : forced_ ? Wrote::perhaps_both : Wrote::one;
   repair_everything();
   if (random_.chance(50)) pass_time();
-  random_.chance(50) ? rejoin(former, other, wrote) : rejoin(other, former, wrote);
+  // What waits for permission on a node that wrote nothing alone would be done after all, over what
+  // the other one's clients wrote: as it should, but nobody could tell the halves apart.
+  const bool waits = swarm_.freezes() && wrote != Wrote::both;
+  random_.chance(50) && !waits ? rejoin(former, other, wrote) : rejoin(other, former, wrote);
+}
+
+/// Nobody permits anything: neither node acknowledges what the other has not (INV-7).
+void Life::stay_frozen() {
+  world_.run_for(port::Duration(1s) + 2 * primary_->settings().timeout);
+  const std::uint64_t alone = line_->workload.written_alone();
+  world_.run_for(30s);
+  const bool former_alone = line_->workload.written_alone() > alone && !permitted_;
+  if (former_alone || other_line_->workload.written() > 0)
+    blame("acknowledged alone without permission");
+  abandoned_ = true;  // nothing was written to tell the halves apart by
 }
 
 /// Both nodes are primary, the former perhaps dead for a while.

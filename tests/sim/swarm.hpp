@@ -49,6 +49,7 @@ struct Swarm {
   bool discards_refused = false;  // one of the drives cannot discard
 
   bool has(Trouble trouble) const;
+  bool freezes() const { return world.on_peer_loss == OnPeerLoss::freeze; }
   /// Both nodes can tell each other who is behind.
   bool native() const {
     return protocol_a >= wire::kNativeVersion && protocol_b >= wire::kNativeVersion;

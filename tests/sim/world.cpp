@@ -40,6 +40,7 @@ World::World(WorldOptions options)
       settings.timeout = options_.timeout;
       settings.metaflush = options_.metaflush;
       settings.on_local_error = options_.on_local_error;
+      settings.on_peer_loss = options_.on_peer_loss;
       settings.exec = "/hook";
     }
   }

@@ -28,6 +28,7 @@ struct WorldOptions {
   std::chrono::seconds timeout{20};
   bool metaflush = true;
   OnLocalError on_local_error = OnLocalError::detach;
+  OnPeerLoss on_peer_loss = OnPeerLoss::go_on;
   bool strands = false;
   Intake intake = Intake::batched;
   std::vector<std::string> resources{"shared"};

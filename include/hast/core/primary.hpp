@@ -184,6 +184,8 @@ class Primary final : public port::RequestSink,
 
   // Requests.
   bool is_valid(const Slot& slot) const;
+  void count(const Slot& slot);
+  void start(Slot& slot);
   void start_read(Slot& slot);
   void start_write(Slot& slot);
   void start_flush(Slot& slot);
@@ -216,9 +218,11 @@ class Primary final : public port::RequestSink,
   int failure_of(const Slot& slot) const;
 
   // Without the peer.
+  bool writes_alone();
   bool needs_permission() const;
   bool may_answer_alone(Slot& slot);
   void release_waiting_for_permission();
+  void restart_waiting_for_permission();
 
   // Durability.
   static bool is_unreplicated(const Slot& slot);

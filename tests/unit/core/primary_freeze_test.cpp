@@ -8,6 +8,8 @@ using namespace hast::test;
 
 namespace {
 
+constexpr std::uint64_t kExtent = 256 * 1024;
+
 RigOptions freezing(Replication mode = Replication::fullsync) {
   RigOptions options;
   options.primary.replication = mode;
@@ -79,6 +81,35 @@ TEST_CASE("freeze: without the peer nothing is answered, neither read, write nor
   }
   rig.primary().clients_left();
   rig.settle();
+}
+
+TEST_CASE(
+    "freeze: a peer that went on alone is the source, and what waited is done on both (INV-6)") {
+  PrimaryRig rig(freezing());
+  rig.start_connected();
+  rig.client().write(0, 4096, 3);
+  rig.client().write(kExtent, 4096, 3);
+  rig.settle();
+  rig.disconnect();
+  const auto written = rig.client().write(0, 4096, 4);
+  const auto forced = rig.client().write_fua(kExtent, 4096, 5);
+  const auto read = rig.client().read(2 * kExtent, 4096);
+  rig.settle();
+  REQUIRE_FALSE(rig.client().done(written));
+  // Meanwhile it served clients of its own.
+  rig.peer().media().preset(2 * kExtent, std::vector<std::byte>(4096, std::byte{9}));
+  rig.peer().media().preset(4096, std::vector<std::byte>(4096, std::byte{9}));
+  rig.identity.counters.local = 1;
+  rig.identity.dirty = {0, 2};
+  REQUIRE(rig.connect());
+  rig.settle();
+  CHECK(rig.client().ok(written));
+  CHECK(rig.client().ok(forced));
+  CHECK(rig.client().holds(read, 9));
+  CHECK(rig.images_equal());
+  CHECK(filled_with(rig.data().subspan(0, 4096), 4));
+  CHECK(filled_with(rig.data().subspan(4096, 4096), 9));
+  CHECK(rig.metadata().localcnt == 0);
 }
 
 TEST_CASE("freeze: what the peer failed to do waits until it has been told apart") {
