@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "hast/adapter/nbd/split.hpp"
+#include "hast/adapter/split.hpp"
 #include "hast/base/units.hpp"
 
 namespace hast::adapter::ggate {
@@ -101,10 +101,9 @@ void Pump::submit_piece(Exchange& exchange, port::IoRequest& slot) {
   slot.kind = exchange.kind;
   slot.fua = false;  // the gate passes no such flag on
   slot.offset_bytes = exchange.next;
-  slot.length_bytes =
-      exchange.kind == IoKind::flush
-          ? 0
-          : nbd::piece_bytes(exchange.kind, exchange.next, exchange.end - exchange.next);
+  slot.length_bytes = exchange.kind == IoKind::flush
+                          ? 0
+                          : piece_bytes(exchange.kind, exchange.next, exchange.end - exchange.next);
   slot.error = 0;
   slot.owner = &exchange;
   slot.completed = &Pump::completed;

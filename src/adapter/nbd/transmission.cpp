@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "hast/adapter/nbd/split.hpp"
+#include "hast/adapter/split.hpp"
 
 namespace hast::adapter::nbd {
 

@@ -2,7 +2,7 @@
 
 #include <cerrno>
 
-#include "hast/adapter/nbd/split.hpp"
+#include "hast/adapter/split.hpp"
 #include "support/catch.hpp"
 #include "support/nbd_bytes.hpp"
 
@@ -247,11 +247,12 @@ TEST_CASE("Replies are encoded as the protocol document draws them") {
 
 TEST_CASE("Pieces end at multiples of what a slot takes") {
   constexpr std::uint64_t block = hast::port::kBlockBytes;
-  CHECK(nbd::piece_bytes(IoKind::read, 0, 512) == 512);
-  CHECK(nbd::piece_bytes(IoKind::read, 0, 10 * block) == block);
-  CHECK(nbd::piece_bytes(IoKind::write, block - 512, 10 * block) == 512);
-  CHECK(nbd::piece_bytes(IoKind::write_zeroes, 3 * block + 512, 10 * block) == block - 512);
-  CHECK(nbd::piece_bytes(IoKind::discard, 512, std::uint64_t{1} << 32) ==
+  CHECK(hast::adapter::piece_bytes(IoKind::read, 0, 512) == 512);
+  CHECK(hast::adapter::piece_bytes(IoKind::read, 0, 10 * block) == block);
+  CHECK(hast::adapter::piece_bytes(IoKind::write, block - 512, 10 * block) == 512);
+  CHECK(hast::adapter::piece_bytes(IoKind::write_zeroes, 3 * block + 512, 10 * block) ==
+        block - 512);
+  CHECK(hast::adapter::piece_bytes(IoKind::discard, 512, std::uint64_t{1} << 32) ==
         hast::port::kMaxDiscardBytes - 512);
-  CHECK(nbd::piece_bytes(IoKind::flush, 0, 0) == 0);
+  CHECK(hast::adapter::piece_bytes(IoKind::flush, 0, 0) == 0);
 }

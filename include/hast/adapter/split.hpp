@@ -7,7 +7,7 @@
 
 #include "hast/port/frontend.hpp"
 
-namespace hast::adapter::nbd {
+namespace hast::adapter {
 
 /// No piece of that kind crosses a multiple of this.
 constexpr std::uint64_t piece_limit_bytes(IoKind kind) {
@@ -21,4 +21,4 @@ constexpr std::uint64_t piece_bytes(IoKind kind, std::uint64_t offset_bytes,
   return std::min(rest_bytes, limit - offset_bytes % limit);
 }
 
-}  // namespace hast::adapter::nbd
+}  // namespace hast::adapter
