@@ -78,9 +78,11 @@ class Frontend {
   virtual Result<void> start() = 0;
   /// Opens the volume to clients. The sink outlives the matching withdraw().
   virtual Result<void> serve(RequestSink& sink) = 0;
-  /// Closes the volume: clients are dropped, nothing new is submitted. `done` runs once every slot
-  /// is back with the sink. `reason` is what clients are told from now on, a clause such as
-  /// "resource shared is secondary on this node".
+  /// Closes the volume: clients are dropped, nothing new is submitted. (A device that waits for the
+  /// next hastd may take requests for a moment longer, until one comes when it has none; those that
+  /// fail are as good as not taken.) `done` runs once every slot is back with the sink. `reason` is
+  /// what clients are told from now on, a clause such as "resource shared is secondary on this
+  /// node".
   virtual void withdraw(std::string reason, std::function<void()> done) = 0;
   /// Stops listening. Withdrawn before. `done` runs once nothing refers to this object.
   virtual void stop(std::function<void()> done) = 0;

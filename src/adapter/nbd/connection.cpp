@@ -1,5 +1,7 @@
 #include "hast/adapter/nbd/connection.hpp"
 
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -31,11 +33,53 @@ Connection::~Connection() { HAST_ASSERT(tasks_ == 0); }
 
 void Connection::start() { spawn(run()); }
 
+void Connection::start_transmission(Service service) {
+  serial_ = service.serial;
+  sink_ = service.sink;
+  spawn(run_agreed());
+}
+
 void Connection::withdraw() {
   if (!transmission_) return;
+  stop_receiving();
+  transmission_->withdraw();
+}
+
+void Connection::stop_receiving() {
   boost::system::error_code ignored;
   socket_.cancel(ignored);
-  transmission_->withdraw();
+}
+
+void Connection::depart() {
+  if (!transmission_) return close();
+  departing_ = true;
+  transmission_->depart();
+  leave_when_idle();
+  ++tasks_;
+  deadline_.expires_after(owner_.connection_limits().depart_timeout);
+  deadline_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) {
+      stop_receiving();
+      transmission_->withdraw();
+    }
+    task_ended();
+  });
+}
+
+/// A request that is on its way now is read and answered, the next one the client cannot send.
+void Connection::leave_when_idle() {
+  if (!departing_ || !socket_.is_open() || !transmission_->is_idle()) return;
+  int unread = 0;
+  if (::ioctl(socket_.native_handle(), FIONREAD, &unread) == 0 && unread == 0)
+    ::shutdown(socket_.native_handle(), SHUT_RD);
+}
+
+/// Asked right before anything is executed: once the client has hung up, its requests may come, and
+/// be overtaken, elsewhere.
+bool Connection::is_given_up() {
+  if (!owner_.connection_limits().client_repeats || !socket_.is_open()) return false;
+  pollfd socket{socket_.native_handle(), 0, 0};
+  return ::poll(&socket, 1, 0) > 0;  // POLLHUP: both directions are shut
 }
 
 void Connection::close() {
@@ -87,6 +131,12 @@ asio::awaitable<void> Connection::run() {
   // The export may have been withdrawn while the last answer was on its way.
   if (agreed && owner_.service().serial == serial_ && socket_.is_open())
     co_await transmit(negotiation.reply_style());
+  deadline_.cancel();
+  close_socket();
+}
+
+asio::awaitable<void> Connection::run_agreed() {
+  if (owner_.service().serial == serial_) co_await transmit(ReplyStyle::simple);
   deadline_.cancel();
   close_socket();
 }
@@ -178,6 +228,10 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
       buffers[i] = asio::mutable_buffer(space[i].iov_base, space[i].iov_len);
     const auto [error, bytes] = co_await socket_.async_read_some(buffers, deferred_tuple);
     if (error) break;
+    if (is_given_up()) {
+      transmission_->abort();
+      break;
+    }
     sink_->batch_begins();
     transmission_->received(bytes);
     sink_->batch_ends();
@@ -196,7 +250,7 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
 asio::awaitable<void> Connection::write_loop() {
   while (!closing_) {
     co_await work_.wait();
-    transmission_->progress();
+    progress();
     while (transmission_->has_output()) {
       const Sent sent = send_output();
       if (sent == Sent::blocked) {
@@ -204,15 +258,22 @@ asio::awaitable<void> Connection::write_loop() {
             co_await socket_.async_wait(asio::socket_base::wait_write, deferred_tuple);
         if (error && !socket_.is_open()) transmission_->abort();
       }
-      transmission_->progress();
+      progress();
     }
+    leave_when_idle();
   }
+}
+
+void Connection::progress() {
+  if (is_given_up()) transmission_->abort();
+  transmission_->progress();
 }
 
 /// The sink has nothing left of this client, so more output will not come by waiting.
 void Connection::output_complete() {
   if (!work_.has_waiter()) return work_.notify();  // the writer is in the middle of it
   if (send_output() == Sent::blocked || transmission_->wants_progress()) work_.notify();
+  leave_when_idle();
 }
 
 void Connection::input_ready() {
@@ -221,7 +282,9 @@ void Connection::input_ready() {
 
 void Connection::failed(std::string_view why) {
   owner_.report(LogLevel::warning, *this, fmt::format("is dropped: {}", why));
-  if (transmission_->is_aborted()) close_socket();
+  if (!transmission_->is_aborted()) return;
+  broken_ = true;
+  close_socket();
 }
 
 Connection::Sent Connection::send_output() {

@@ -56,7 +56,8 @@ Transmission::~Transmission() {
   }
 }
 
-void Transmission::Command::open(const Request& from, ReplyStyle style) {
+void Transmission::Command::open(const Request& from, ReplyStyle style,
+                                 const TransmissionLimits& limits) {
   request = from;
   kind = kind_of(from.type);
   next = kind == IoKind::flush ? 0 : from.offset_bytes;
@@ -72,6 +73,7 @@ void Transmission::Command::open(const Request& from, ReplyStyle style) {
   const bool is_split = piece_bytes(kind, next, end - next) < end - next;
   in_order = kind == IoKind::read &&
              (style == ReplyStyle::simple || (is_split && from.has(NBD_CMD_FLAG_DF)));
+  probing = limits.careful && in_order && is_split;
   // One flush after many pieces does what FUA on each of them would.
   const bool durable = from.has(NBD_CMD_FLAG_FUA) && kind != IoKind::read;
   fua = durable && !is_split;
@@ -161,7 +163,7 @@ bool Transmission::consume_head() {
 void Transmission::begin(const Request& request) {
   Command& command = *free_commands_.pop_front();
   const Refusal refusal = check_request(request, volume_, style_);
-  command.open(request, style_);
+  command.open(request, style_, limits_);
   command.error = refusal;
   if (request.type == NBD_CMD_WRITE) {
     current_ = &command;

@@ -76,6 +76,7 @@ void Transmission::data_arrived(Command& command, Piece& piece) {
 /// A reply that is one run of bytes: a long simple reply, or a chunk that must not be fragmented.
 /// Once its head has left, there is no place for an error in it, nor for other replies.
 void Transmission::arrived_in_order(Command& command, Piece& piece) {
+  if (command.probing) return probed(command, piece);
   piece.arrived = true;
   if (command.error.error != 0 && !command.streaming) {
     give_up(command);
@@ -97,6 +98,17 @@ void Transmission::arrived_in_order(Command& command, Piece& piece) {
   } else if (!command.waits_to_stream()) {
     waiting_streams_.push_back(command);
   }
+}
+
+void Transmission::probed(Command& command, Piece& piece) {
+  command.pieces.erase(piece);
+  release(piece);
+  if (command.error.error != 0) give_up(command);
+  if (!command.is_done()) return;
+  if (command.error.error != 0) return answer(command);
+  command.probing = false;
+  command.next = command.request.offset_bytes;
+  pending_.push_back(command);
 }
 
 void Transmission::stream_arrived(Command& command) {
@@ -169,7 +181,7 @@ void Transmission::conclude(Command& command) {
 /// all: the connection ends, and a client that comes back asks again, of whoever serves then. An
 /// error would be taken for the disk's.
 void Transmission::answer(Command& command) {
-  if (withdrawn_ && command.error.error != 0) return close(command);
+  if ((withdrawn_ || departing_) && command.error.error != 0) return close(command);
   const std::uint64_t cookie = command.request.cookie;
   const Refusal& error = command.error;
   ByteWriter head(command.reply.head);
@@ -323,6 +335,10 @@ void Transmission::finish() {
 bool Transmission::is_quiet() const {
   return finished_ && free_commands_.size() == limits_.commands &&
          free_pieces_.size() == limits_.pieces && !waiting_for_slot_ && reserved_ == nullptr;
+}
+
+bool Transmission::is_idle() const {
+  return free_commands_.size() == limits_.commands && stage_ == Stage::head && buffered() == 0;
 }
 
 void Transmission::check_quiet() {

@@ -29,6 +29,11 @@ struct ConnectionLimits {
   std::chrono::milliseconds handshake_timeout{10'000};
   /// How long the last replies may take to leave when a connection ends.
   std::chrono::milliseconds drain_timeout{2'000};
+  /// How long depart() waits for a moment without requests.
+  std::chrono::milliseconds depart_timeout{500};
+  /// The client repeats on another connection what was not answered on one that is lost. Then
+  /// nothing that arrived on a lost one may be executed: it could overwrite what came after it.
+  bool client_repeats = false;
   TransmissionLimits transmission;
 };
 
@@ -60,17 +65,25 @@ class Connection final : private Transmission::Owner {
   ~Connection();
 
   void start();
+  /// Without negotiation: the client knows the volume of `service`, and simple replies are agreed.
+  void start_transmission(Service service);
   /// Ends a transmission in an orderly way: what the sink has is answered. A negotiation goes on.
   void withdraw();
+  /// Ends a transmission with a client that repeats: at the first moment without requests, or at
+  /// the time limit with what the sink has done by then.
+  void depart();
   /// Ends everything at once; slots come back as the sink completes them.
   void close();
 
   bool is_transmitting() const { return transmission_.has_value(); }
+  /// It ended because an answer could not be finished; the client knows nothing of the reason.
+  bool is_broken() const { return transmission_ && broken_; }
   const std::string& name() const { return name_; }  // "client 3 (tcp://127.0.0.1:51234)"
 
  private:
   // Coroutines.
   asio::awaitable<void> run();
+  asio::awaitable<void> run_agreed();
   asio::awaitable<bool> negotiate();
   asio::awaitable<bool> haggle(Negotiation& negotiation);
   asio::awaitable<bool> receive(ByteSpan into);
@@ -89,6 +102,10 @@ class Connection final : private Transmission::Owner {
   enum class Sent : std::uint8_t { all, blocked, failed };
   Sent send_output();
   bool follow(const Negotiation::Answer& answer);
+  bool is_given_up();
+  void progress();
+  void leave_when_idle();
+  void stop_receiving();
   void spawn(asio::awaitable<void> task);
   void task_ended();
   void set_deadline(std::chrono::milliseconds timeout, std::string_view complaint);
@@ -105,6 +122,8 @@ class Connection final : private Transmission::Owner {
   std::uint64_t serial_ = 0;
   port::RequestSink* sink_ = nullptr;
   std::optional<Transmission> transmission_;
+  bool departing_ = false;
+  bool broken_ = false;
   bool closing_ = false;
 };
 

@@ -27,6 +27,9 @@ struct TransmissionLimits {
   std::size_t pieces = 64;               // slots one connection may hold
   std::size_t window = 8;                // slots one command without payload may hold
   std::size_t input_bytes = 128 * 1024;  // taken from the socket at once, at least kRequestBytes
+  /// Simple replies of several pieces begin only when all of them could be read, which reads twice.
+  /// For a client that has met a read that failed after its reply had begun.
+  bool careful = false;
 };
 
 class Transmission final : private port::SlotWaiter {
@@ -72,12 +75,17 @@ class Transmission final : private port::SlotWaiter {
   /// Nothing new reaches the sink; what it has and can do is answered. The rest stays without an
   /// answer: its client comes back and asks again.
   void withdraw();
+  /// From now on errors are not answered: the client asks again, on another connection, and by then
+  /// somebody else may do better. withdraw() follows, or the end of the connection.
+  void depart() { departing_ = true; }
   /// The socket is gone: nothing is answered any more.
   void abort();
   /// The receiver has ended and will not touch receive_space() again.
   void finish();
   bool is_quiet() const;
   bool is_aborted() const { return aborted_; }
+  /// Every request that has arrived is answered, and nothing of the next one is here.
+  bool is_idle() const;
 
   std::size_t in_sink() const { return in_sink_; }  // submitted and not completed
 
@@ -114,6 +122,7 @@ class Transmission final : private port::SlotWaiter {
     bool unanswered = false;
     bool in_order = false;   // the reply is one run of bytes: pieces leave in order
     bool streaming = false;  // its head has promised the whole length
+    bool probing = false;    // first of two readings
     bool fua = false;
     bool flush_due = false;  // a flush completes it
     Refusal error;           // the first one
@@ -122,7 +131,7 @@ class Transmission final : private port::SlotWaiter {
     ListOf<Piece> pieces;  // of an in-order reply, those not streamed yet
     Output reply;
 
-    void open(const Request& from, ReplyStyle style);
+    void open(const Request& from, ReplyStyle style, const TransmissionLimits& limits);
     bool all_submitted() const { return next == end; }
     /// The flush of a split FUA command comes after its pieces, not among them.
     bool has_pending() const { return !all_submitted() || (flush_due && in_sink == 0); }
@@ -167,6 +176,7 @@ class Transmission final : private port::SlotWaiter {
   void piece_done(Piece& piece);
   void data_arrived(Command& command, Piece& piece);
   void arrived_in_order(Command& command, Piece& piece);
+  void probed(Command& command, Piece& piece);
   void stream_arrived(Command& command);
   void stream(Command& command, Piece& piece);
   void end_stream(Command& command);
@@ -215,6 +225,7 @@ class Transmission final : private port::SlotWaiter {
   bool finished_ = false;
   bool aborted_ = false;
   bool withdrawn_ = false;
+  bool departing_ = false;
 
   ListOf<Output> outputs_;     // in the order they are sent
   ListOf<Output> deferred_;    // until the stream has ended
