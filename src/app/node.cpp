@@ -9,6 +9,7 @@
 
 #include "hast/adapter/ggate/frontend.hpp"
 #include "hast/adapter/nbd/export.hpp"
+#include "hast/adapter/nbd_device/frontend.hpp"
 #include "hast/app/status_text.hpp"
 #include "hast/engine/run_on.hpp"
 
@@ -43,16 +44,33 @@ engine::ResourceSettings settings_of(const config::ResourceConfig& config) {
   return settings;
 }
 
+Error named(Error error, const config::ResourceConfig& config) {
+  error.detail = "resource " + config.name + ": " + error.detail;
+  return error;
+}
+
+Result<std::unique_ptr<port::Frontend>> make_nbd_device(const config::ResourceConfig& config,
+                                                        engine::Executor executor,
+                                                        const adapter::Departure& departure) {
+  adapter::nbd_device::NbdDeviceOptions options;
+  options.name = config.provider_name;
+  options.index = config.frontend.device;
+  options.connections = config.frontend.connections;
+  options.dead_timeout_s = config.frontend.dead_timeout_s;
+  options.departure = &departure;
+  options.log = Log("[" + config.name + "] ");
+  Result<std::unique_ptr<port::Frontend>> device =
+      adapter::nbd_device::open_nbd_device(std::move(executor), std::move(options));
+  if (!device) return named(std::move(device).error(), config);
+  return device;
+}
+
 Result<std::unique_ptr<port::Frontend>> make_gate(const config::ResourceConfig& config,
                                                   engine::Executor executor,
                                                   const adapter::Departure& departure) {
   Result<std::unique_ptr<adapter::ggate::GateDevice>> device =
       adapter::ggate::kernel_gate("hast/" + config.provider_name);
-  if (!device) {
-    Error error = std::move(device).error();
-    error.detail = "resource " + config.name + ": " + error.detail;
-    return error;
-  }
+  if (!device) return named(std::move(device).error(), config);
   adapter::ggate::GgateOptions options;
   options.departure = &departure;
   options.log = Log("[" + config.name + "] ");
@@ -98,6 +116,8 @@ Result<std::unique_ptr<port::Frontend>> Node::make_frontend(const config::Resour
                                                             engine::Executor executor) const {
   if (config.frontend.type == config::FrontendType::ggate)
     return make_gate(config, std::move(executor), departure_);
+  if (config.frontend.type == config::FrontendType::nbd_device)
+    return make_nbd_device(config, std::move(executor), departure_);
   adapter::nbd::NbdOptions options;
   options.listen = config.frontend.listen->address;
   options.export_name = config.provider_name;
@@ -117,11 +137,8 @@ Result<Node::MemberPtr> Node::make_member(const config::ResourceConfig& config) 
   member->disks->set_io(config.io);
   member->resource = std::make_unique<engine::Resource>(
       executor, settings_of(config), ports(*member), std::move(frontend).value());
-  if (Result<void> started = member->resource->start(); !started) {
-    Error error = std::move(started).error();
-    error.detail = "resource " + config.name + ": " + error.detail;
-    return error;
-  }
+  if (Result<void> started = member->resource->start(); !started)
+    return named(std::move(started).error(), config);
   return member;
 }
 

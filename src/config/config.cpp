@@ -3,11 +3,19 @@
 namespace hast::config {
 
 std::string_view to_string(FrontendType type) {
-  return type == FrontendType::nbd ? "nbd" : "ggate";
+  switch (type) {
+    case FrontendType::nbd:
+      return "nbd";
+    case FrontendType::ggate:
+      return "ggate";
+    case FrontendType::nbd_device:
+      return "nbd-device";
+  }
+  return "";
 }
 
 std::optional<FrontendType> parse_frontend_type(std::string_view word) {
-  for (const FrontendType type : {FrontendType::nbd, FrontendType::ggate})
+  for (const FrontendType type : {FrontendType::nbd, FrontendType::ggate, FrontendType::nbd_device})
     if (word == to_string(type)) return type;
   return std::nullopt;
 }

@@ -17,6 +17,11 @@ std::string text_of_optional(const std::optional<ConfiguredAddress>& address) {
 std::string text_of(const FrontendConfig& frontend) {
   std::string text(to_string(frontend.type));
   if (frontend.listen) text += " on " + frontend.listen->text;
+  if (frontend.type == FrontendType::nbd_device) {
+    if (frontend.device) text += fmt::format(" /dev/nbd{}", *frontend.device);
+    text += fmt::format(" (connections {}, dead_timeout {})", frontend.connections,
+                        frontend.dead_timeout_s);
+  }
   return text;
 }
 

@@ -39,6 +39,9 @@ struct Settings {
 struct FrontendKeys {
   Given<FrontendType> type;
   Given<ConfiguredAddress> listen;
+  Given<std::uint32_t> device;  // N of /dev/nbdN
+  Given<std::uint32_t> connections;
+  Given<std::uint32_t> dead_timeout;
 };
 
 struct RemoteAddress {

@@ -46,6 +46,9 @@ ResourceNode node_keys(const std::vector<Named<ResourceNode>>& nodes, const Node
     override_with(keys.io, entry.value.io);
     override_with(keys.frontend.type, entry.value.frontend.type);
     override_with(keys.frontend.listen, entry.value.frontend.listen);
+    override_with(keys.frontend.device, entry.value.frontend.device);
+    override_with(keys.frontend.connections, entry.value.frontend.connections);
+    override_with(keys.frontend.dead_timeout, entry.value.frontend.dead_timeout);
   }
   return keys;
 }
@@ -62,6 +65,20 @@ ConfiguredAddress fixed_address(std::string_view text, std::uint16_t default_por
   return {std::string(text), *std::move(parsed)};
 }
 
+/// What was meant for a device must not be ignored where nothing says that there is another type.
+Result<void> check_device_keys(const FrontendKeys& keys, FrontendType type) {
+  if (type == FrontendType::nbd_device) return {};
+  const auto refused = [](const auto& given, std::string_view name) {
+    return yaml::error_at(
+        given->mark,
+        fmt::format("{} is for NBD devices: remove this, or write type: nbd-device", name));
+  };
+  if (keys.device) return refused(keys.device, "`device`");
+  if (keys.connections) return refused(keys.connections, "`connections`");
+  if (keys.dead_timeout) return refused(keys.dead_timeout, "`dead_timeout`");
+  return {};
+}
+
 Result<FrontendConfig> frontend_of(const FrontendKeys& inner, const FrontendKeys& outer,
                                    std::string_view provider, yaml::Mark mark) {
   FrontendConfig frontend;
@@ -69,7 +86,19 @@ Result<FrontendConfig> frontend_of(const FrontendKeys& inner, const FrontendKeys
   override_with(listen, inner.listen);
   frontend.type = listen ? FrontendType::nbd : kPlatformFrontend;
   inherit(frontend.type, {&inner.type, &outer.type});
-  if (frontend.type == FrontendType::ggate) return frontend;
+  if (Result<void> fits = check_device_keys(inner, frontend.type); !fits)
+    return std::move(fits).error();
+  if (!inner.type) {
+    if (Result<void> fits = check_device_keys(outer, frontend.type); !fits)
+      return std::move(fits).error();
+  }
+  if (frontend.type == FrontendType::nbd_device) {
+    if (const auto& device = inner.device ? inner.device : outer.device)
+      frontend.device = device->value;
+    inherit(frontend.connections, {&inner.connections, &outer.connections});
+    inherit(frontend.dead_timeout_s, {&inner.dead_timeout, &outer.dead_timeout});
+  }
+  if (frontend.type != FrontendType::nbd) return frontend;
   if (listen) {
     frontend.listen = listen->value;
     return frontend;
@@ -170,6 +199,10 @@ class Uniqueness {
     if (Result<void> ok = claim_in(locals_, local, "local component", owner, mark); !ok) return ok;
     if (Result<void> ok = claim_in(names_, resource.provider_name, "name", owner, mark); !ok)
       return ok;
+    if (resource.frontend.device) {
+      const std::string device = fmt::format("/dev/nbd{}", *resource.frontend.device);
+      return claim_in(devices_, device, "device", owner, mark);
+    }
     if (!resource.frontend.listen) return {};
     return claim_in(sockets_, to_string(resource.frontend.listen->address), "address", owner, mark);
   }
@@ -185,7 +218,7 @@ class Uniqueness {
         mark, fmt::format("{} has the same {} as {}: {}", owner, kind, earlier->second, what));
   }
 
-  Owners locals_, names_, sockets_;
+  Owners locals_, names_, sockets_, devices_;
 };
 
 }  // namespace

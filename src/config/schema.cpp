@@ -106,18 +106,23 @@ constexpr Table<T, 12> kSettings{{
     {"exec", store<&T::exec, value::hook>},
 }};
 
-constexpr Table<FrontendKeys, 2> kFrontend{{
+constexpr Table<FrontendKeys, 5> kFrontend{{
     {"type", store<&FrontendKeys::type, value::frontend_type>},
     {"listen", store<&FrontendKeys::listen, value::frontend_listen>},
+    {"device", store<&FrontendKeys::device, value::nbd_device>},
+    {"connections", store<&FrontendKeys::connections, value::connections>},
+    {"dead_timeout", store<&FrontendKeys::dead_timeout, value::timeout>},
 }};
 
 template <class T>
 Result<void> store_frontend(const Node& node, T& into) {
   if (Result<void> read = read_map(node, kFrontend, into.frontend); !read) return read;
   const FrontendKeys& keys = into.frontend;
-  if (keys.type && keys.type->value == FrontendType::ggate && keys.listen)
+  if (keys.type && keys.type->value != FrontendType::nbd && keys.listen)
     return yaml::error_at(keys.listen->mark,
-                          "a ggate front-end does not listen: remove this, or write type: nbd");
+                          fmt::format("a front-end of type {} does not listen: remove this, or "
+                                      "write type: nbd",
+                                      to_string(keys.type->value)));
   return {};
 }
 

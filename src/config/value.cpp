@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 4> kCompressions{"none", "hole", "lzf", "
 constexpr std::array<std::string_view, 2> kPeerLossPolicies{"continue", "freeze"};
 constexpr std::array<std::string_view, 2> kLocalErrorPolicies{"detach", "pass"};
 constexpr std::array<std::string_view, 3> kIoModes{"auto", "buffered", "direct"};
-constexpr std::array<std::string_view, 2> kFrontendTypes{"nbd", "ggate"};
+constexpr std::array<std::string_view, 3> kFrontendTypes{"nbd", "ggate", "nbd-device"};
 constexpr std::array<std::string_view, 6> kFlags{"true", "on", "yes", "false", "off", "no"};
 
 std::string kind_text(const yaml::Node& node) {
@@ -136,6 +136,23 @@ Result<std::uint32_t> fence_timeout(const yaml::Node& node) {
 }
 Result<std::uint32_t> threads(const yaml::Node& node) {
   return number(node, "a number of threads", kMaxThreads);
+}
+Result<std::uint32_t> connections(const yaml::Node& node) {
+  return number(node, "a number of connections", kMaxConnections);
+}
+
+Result<std::uint32_t> nbd_device(const yaml::Node& node) {
+  constexpr std::string_view what = "an NBD device such as /dev/nbd0";
+  if (node.kind != yaml::Node::Kind::scalar) return wants(node, what);
+  std::string_view text = node.text;
+  if (text.starts_with("/dev/")) text.remove_prefix(5);
+  if (!text.starts_with("nbd")) return wants(node, what);
+  text.remove_prefix(3);
+  std::uint32_t index = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+  if (error != std::errc{} || stop != text.data() + text.size() || index > kMaxDeviceIndex)
+    return wants(node, what);
+  return index;
 }
 
 Result<Replication> replication(const yaml::Node& node) {

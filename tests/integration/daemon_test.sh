@@ -69,5 +69,11 @@ if [ "$(uname)" = Linux ]; then
   grep -q ggate "$DIR/gate.yaml" || fail "the configuration has no frontend line to replace"
   expect_status 71 "$BUILD/hastd" -F -c "$DIR/gate.yaml" --node a
   grep -q "r0: no GEOM gate for /dev/hast/r0 on Linux" "$DIR/out" || fail "not said: $(cat "$DIR/out")"
+  if ! grep -qs '^nbd ' /proc/modules && [ ! -e /sys/block/nbd0 ]; then
+    sed -i 's/ggate/nbd-device/' "$DIR/gate.yaml"
+    expect_status 71 "$BUILD/hastd" -F -c "$DIR/gate.yaml" --node a
+    grep -q "resource r0: this kernel has no NBD devices; load the driver (modprobe nbd)" "$DIR/out" \
+      || fail "not said: $(cat "$DIR/out")"
+  fi
 fi
 say ok

@@ -21,7 +21,7 @@ struct ConfiguredAddress {
   bool operator==(const ConfiguredAddress&) const = default;
 };
 
-enum class FrontendType : std::uint8_t { nbd, ggate };
+enum class FrontendType : std::uint8_t { nbd, ggate, nbd_device };
 std::string_view to_string(FrontendType type);
 std::optional<FrontendType> parse_frontend_type(std::string_view word);
 
@@ -30,7 +30,11 @@ inline constexpr std::uint16_t kNbdPort = 10809;
 
 struct FrontendConfig {
   FrontendType type = FrontendType::nbd;
-  std::optional<ConfiguredAddress> listen;  // always there for nbd, never for ggate
+  std::optional<ConfiguredAddress> listen{};  // always there for nbd, never for the others
+  // Of nbd_device.
+  std::optional<std::uint32_t> device{};  // N of /dev/nbdN; nullopt: any that is free
+  std::uint32_t connections = 1;          // 1..kMaxConnections
+  std::uint32_t dead_timeout_s = 300;     // 1..kMaxTimeoutSeconds
 
   bool operator==(const FrontendConfig&) const = default;
 };
@@ -84,6 +88,8 @@ inline constexpr std::uint32_t kMaxTimeoutSeconds = 24 * 60 * 60;
 inline constexpr std::uint32_t kMaxHeartbeatSeconds = 60;
 inline constexpr std::uint32_t kMaxFenceSeconds = 3600;
 inline constexpr std::uint32_t kMaxThreads = 64;
+inline constexpr std::uint32_t kMaxConnections = 16;
+inline constexpr std::uint32_t kMaxDeviceIndex = 4095;
 inline constexpr std::size_t kMaxResources = 1024;
 
 }  // namespace hast::config

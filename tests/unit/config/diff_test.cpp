@@ -83,9 +83,18 @@ TEST_CASE("each key of a resource is one change in its own words") {
       {[](auto& r) { r.exec = "/hook"; }, Kind::exec, "resource b: exec changed from none to /hook",
        Effect::live},
       {[](auto& r) {
-         r.frontend = {FrontendType::ggate, {}};
+         r.frontend.type = FrontendType::ggate;
+         r.frontend.listen.reset();
        },
        Kind::frontend, "resource b: frontend changed from nbd to ggate", Effect::restart},
+      {[](auto& r) {
+         r.frontend.type = FrontendType::nbd_device;
+         r.frontend.device = 3;
+       },
+       Kind::frontend,
+       "resource b: frontend changed from nbd to nbd-device /dev/nbd3 (connections 1, dead_timeout "
+       "300)",
+       Effect::restart},
   };
   for (const Row& row : rows) {
     Config after = base();

@@ -124,7 +124,32 @@ TEST_CASE("paths are bounded") {
 
 TEST_CASE("a ggate front-end with an address contradicts itself") {
   CHECK(refused(resource_with("    frontend: {type: ggate, listen: /s}\n")) ==
-        "f:5:37: a ggate front-end does not listen: remove this, or write type: nbd");
+        "f:5:37: a front-end of type ggate does not listen: remove this, or write type: nbd");
+  CHECK(refused(resource_with("    frontend: {type: nbd-device, listen: /s}\n")) ==
+        "f:5:42: a front-end of type nbd-device does not listen: remove this, or write type: nbd");
+}
+
+TEST_CASE("what is for NBD devices is refused elsewhere") {
+  CHECK(refused(resource_with("    frontend: {connections: 4}\n")) ==
+        "f:5:29: `connections` is for NBD devices: remove this, or write type: nbd-device");
+  CHECK(refused(resource_with("    frontend: {type: ggate, dead_timeout: 4}\n")) ==
+        "f:5:43: `dead_timeout` is for NBD devices: remove this, or write type: nbd-device");
+  CHECK(refused("resources: {r0: {local: /l, nodes: {nodea: {remote: none, frontend: {device: "
+                "nbd0}}}}}") ==
+        "f:1:78: `device` is for NBD devices: remove this, or write type: nbd-device");
+}
+
+TEST_CASE("an NBD device has a name that the kernel knows and a sane number of connections") {
+  for (const char* name : {"sda", "/dev/sda", "nbd", "nbd-1", "nbd1p1", "/dev/nbd4096", "nbd+1",
+                           "nbd99999999999999999999", "0", "[nbd0]"}) {
+    INFO(name);
+    const std::string text =
+        std::string("    frontend: {type: nbd-device, device: ") + name + "}\n";
+    CHECK(refused(resource_with(text)).find("an NBD device such as /dev/nbd0 is expected here") !=
+          std::string::npos);
+  }
+  CHECK(refused(resource_with("    frontend: {type: nbd-device, connections: 17}\n"))
+            .find("17 is out of range: 1 to 16 is allowed") != std::string::npos);
 }
 
 TEST_CASE("duplicate keys are refused") {
@@ -166,6 +191,9 @@ TEST_CASE("two resources never share a disk, a name or a socket") {
         "f:3:3: resource b has the same address as resource a: uds:///s");
   CHECK(refused("control: /s\n" + pair_of("local: /x, frontend: {listen: /s}", "local: /y")) ==
         "f:3:3: resource a has the same address as `control`: uds:///s");
+  CHECK(refused(pair_of("local: /x, frontend: {type: nbd-device, device: nbd3}",
+                        "local: /y, frontend: {type: nbd-device, device: /dev/nbd3}")) ==
+        "f:3:3: resource b has the same device as resource a: /dev/nbd3");
   CHECK(refused("listen: 1.1.1.1:5\n" +
                 pair_of("local: /x, frontend: {listen: 1.1.1.1:5}", "local: /y")) ==
         "f:3:3: resource a has the same address as `listen`: tcp://1.1.1.1:5");

@@ -191,6 +191,25 @@ TEST_CASE("the front-end follows type, listen and platform") {
         "frontend: {type: ggate}}, nodeb: {remote: none}}}}");
     CHECK(config.resources[0].frontend == FrontendConfig{FrontendType::ggate, std::nullopt});
   }
+  SECTION("an NBD device is any that is free, with one connection") {
+    const Config config = parsed(resource_with("    frontend: {type: nbd-device}\n"));
+    CHECK(config.resources[0].frontend ==
+          FrontendConfig{FrontendType::nbd_device, std::nullopt, std::nullopt, 1, 300});
+  }
+  SECTION("nodes may differ in a part of the device") {
+    const Config config = parsed(
+        "resources: {r: {local: /l, frontend: {type: nbd-device, device: nbd1, connections: 4}, "
+        "nodes: {nodea: {remote: none, frontend: {device: /dev/nbd12, dead_timeout: 9}}}}}");
+    CHECK(config.resources[0].frontend ==
+          FrontendConfig{FrontendType::nbd_device, std::nullopt, 12, 4, 9});
+  }
+  SECTION("a node may turn the resource's device into an export") {
+    const Config config = parsed(
+        "resources: {r: {local: /l, frontend: {type: nbd-device, connections: 4}, "
+        "nodes: {nodea: {remote: none, frontend: {type: nbd}}}}}");
+    CHECK(config.resources[0].frontend.type == FrontendType::nbd);
+    CHECK(config.resources[0].frontend.connections == 1);
+  }
 }
 
 TEST_CASE("several entries that name this machine apply in file order") {
