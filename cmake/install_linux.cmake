@@ -9,10 +9,11 @@ install(FILES packaging/systemd/hastd.default DESTINATION ${CMAKE_INSTALL_FULL_S
 
 # Role managers: the failover scripts, their examples, the agent for Pacemaker.
 install(PROGRAMS contrib/failover/hast-failover contrib/keepalived/hast-keepalived contrib/ucarp/hast-ucarp
-                 contrib/ucarp/hast-ucarp-up contrib/ucarp/hast-ucarp-down DESTINATION ${hast_libexec})
+                 contrib/ucarp/hast-ucarp-up contrib/ucarp/hast-ucarp-down contrib/linux/hast-attach DESTINATION ${hast_libexec})
 install(FILES contrib/failover/failover.subr contrib/failover/steps.subr contrib/failover/linux.subr
         DESTINATION ${hast_libexec})
-install(FILES contrib/failover/failover.conf contrib/keepalived/keepalived.conf DESTINATION ${hast_examples})
+install(FILES contrib/failover/failover.conf contrib/keepalived/keepalived.conf contrib/systemd/hastd-device.conf
+        DESTINATION ${hast_examples})
 foreach(unit hast-failover@ hast-ucarp@ hast-promote@ hast-demote@)
   configure_file(contrib/systemd/${unit}.service.in ${unit}.service @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${unit}.service DESTINATION lib/systemd/system)
