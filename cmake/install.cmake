@@ -20,7 +20,7 @@ install(FILES docs/man/hast.yaml.5 DESTINATION ${hast_man}/man5)
 install(FILES config/hast.yaml DESTINATION ${hast_examples})
 install(FILES LICENSE DESTINATION ${hast_docs} RENAME copyright)
 install(FILES README.md docs/architecture.md docs/control-api.md docs/errors.md docs/failover.md docs/freebsd.md
-              docs/invariants.md docs/on-disk.md docs/protocol.md DESTINATION ${hast_docs})
+              docs/invariants.md docs/linux.md docs/on-disk.md docs/protocol.md DESTINATION ${hast_docs})
 
 if(HAST_LAYOUT STREQUAL "FreeBSD")
   include(cmake/install_freebsd.cmake OPTIONAL)
