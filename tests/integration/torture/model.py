@@ -80,22 +80,33 @@ class Volume:
             try:
                 self.seen(sector, found, since, promise)
             except KeyError:
-                ops, untouched = self.candidates(sector, since, promise)
-                wanted = ["nothing"] * untouched + [f"{op.seq}({op.kind})" for op in ops[-4:]]
-                wrong.append(f"offset {sector * SECTOR}: found {history.describe(bytes(found))}, "
-                             f"expected {' or '.join(wanted)}")
+                wrong.append(self.complaint(sector, found, since, promise))
         return wrong
 
+    def complaint(self, sector, found, since, promise):
+        ops, untouched = self.candidates(sector, since, promise)
+        wanted = ["nothing"] * untouched + [f"{op.seq}({op.kind})" for op in ops[-4:]]
+        return f"offset {sector * SECTOR}: found {history.describe(bytes(found))}, expected {' or '.join(wanted)}"
+
     def settle(self, pieces, promise=ACKNOWLEDGED):
-        """A quiet volume shows this, and is flushed next: from now on each sector has this one value."""
+        """A quiet volume shows this, and is flushed next: from now on each sector has this one value. Or
+        complaints, and nothing is settled."""
         self.now += 1
+        wrong, values = [], {}
         for offset, data in pieces:
             for index, sector in enumerate(sectors(offset, len(data))):
-                if sector in self.by_sector:
-                    op = self.seen(sector, data[index * SECTOR:(index + 1) * SECTOR], self.now, promise)
-                    self.by_sector[sector] = [self.settled(op, sector)]
+                found = data[index * SECTOR:(index + 1) * SECTOR]
+                try:
+                    op = self.seen(sector, found, self.now, promise)
+                    if sector in self.by_sector:
+                        values[sector] = [self.settled(op, sector)]
+                except KeyError:
+                    wrong.append(self.complaint(sector, found, self.now, promise))
         self.now += 2
-        self.durable_from = self.now
+        if not wrong:
+            self.by_sector.update(values)
+            self.durable_from = self.now
+        return wrong
 
     def settled(self, op, sector):
         kind = "w" if op and op.kind in history.WRITES else "z"

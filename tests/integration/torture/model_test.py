@@ -59,10 +59,15 @@ class Model(unittest.TestCase):
         self.assertTrue(self.may(ZEROS))
         self.assertFalse(self.may(w(1)))
 
-    def test_settling_on_what_may_not_be_is_an_error(self):
+    def test_what_may_not_be_is_complained_of_and_does_not_settle(self):
         self.do(1), self.do(2)
-        with self.assertRaises(KeyError):
-            self.volume.settle([(0, w(1))])
+        self.assertEqual(len(self.volume.settle([(0, w(1))])), 1)
+        self.assertTrue(self.may(w(2)))
+        self.assertFalse(self.may(w(1)))
+
+    def test_something_where_nothing_was_written_is_wrong(self):
+        self.assertEqual(len(self.volume.settle([(0, w(1))])), 1)
+        self.assertEqual(self.volume.settle([(0, ZEROS)]), [])
 
     def test_without_power_only_what_was_flushed_is_promised(self):
         self.do(1), self.do(2, "F"), self.do(3)
@@ -73,7 +78,7 @@ class Model(unittest.TestCase):
     def test_settling_without_power_judges_every_piece_alike(self):
         for offset in (0, 512):
             self.volume.acknowledge(self.volume.issue(1 + offset, "w", offset, 512))
-        self.volume.settle([(0, ZEROS), (512, ZEROS)], FLUSHED)
+        self.assertEqual(self.volume.settle([(0, ZEROS), (512, ZEROS)], FLUSHED), [])
         self.assertFalse(self.volume.judge(0, ZEROS + ZEROS))
 
     def test_a_write_with_fua_is_flushed(self):

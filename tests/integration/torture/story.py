@@ -4,6 +4,8 @@ acknowledged: then nothing may be lost, and no split-brain may ever be reported.
 """
 import signal
 
+import nbd
+
 from operation import ACKNOWLEDGED, FLUSHED, Operation
 from world import RESOURCE, Failure
 
@@ -174,18 +176,26 @@ class Story(Operation):
         self.p.disk.heal()
 
     def disk_of_primary_fails(self):
-        """The peer stands in. Then the service moves to it, or this node dies and the peer is promoted."""
+        """The peer stands in. Then the disk comes back, or a new one, or the service moves to the peer, or
+        this node dies and the peer is promoted."""
         self.begin_fault(self.p, [fault for fault in self.p.disk.can if fault in ("fail-writes", "full")])
         self.write(self.random.choice((50, 300)))
         self.look()
-        if self.random.random() < 0.5:
+        after = self.random.choice(("dies", "attach", "attach", "new disk", "move"))
+        self.say(f"  {self.p.name}: {after}")
+        if after == "dies":
             self.p.kill()
             self.p.disk.heal()
             self.give_up_service()
             return self.promote()
         self.p.disk.heal()
         self.write(20)
-        self.hand_over()
+        if after == "move":
+            self.hand_over()
+            return self.look()
+        if after == "new disk" and self.p.status().get("detached"):
+            self.world.create(self.p)
+        self.attach()
         self.look()
 
     # Both --------------------------------------------------------------------------------------------
@@ -201,6 +211,41 @@ class Story(Operation):
             return
         self.hand_over()
         self.look()
+
+    def split_brain(self):
+        """Somebody promotes the secondary while the primary lives, and writes there: the one event in which
+        the procedure is not followed. The primary's data are those to keep."""
+        self.world.hinder("down")
+        self.until(lambda: self.p.status().get("status") == "degraded", "the cut is noticed")
+        self.write(20)
+        status, output = self.run(*self.s.words("role", "--force", "primary", RESOURCE))
+        if status:
+            raise Failure(f"role --force primary: {output}")
+        self.write_wrongly(self.s)
+        self.role(self.s, "secondary")
+        self.world.heal_net()
+        for node in (self.p, self.s):
+            self.until(lambda: node.status().get("split_brain"), f"the split-brain is noticed on {node.name}")
+        self.write(20)
+        backup = self.random.choice((["--no-backup"], ["--backup", f"{self.world.folder}/backup{self.client.seq}"]))
+        status, output = self.run(*self.s.words("resolve", "--discard", "local", *backup, RESOURCE))
+        if status:
+            raise Failure(f"resolve: {output}")
+        self.until(self.is_connected, "the split-brain is over", 60)
+        for node in (self.p, self.s):
+            node.new_log_lines()  # this once they may say so
+        self.look()
+        self.compare()
+
+    def write_wrongly(self, node):
+        handle = nbd.NBD()
+        handle.connect_uri(self.world.uri(node.name))
+        for _ in range(self.random.randint(1, 30)):
+            length = self.random.choice((512, 4096, 65536))
+            offset = self.random.randrange(0, self.client.size // length) * length
+            handle.pwrite(bytes([0xbb]) * length, offset)
+        handle.flush()
+        handle.shutdown()
 
     def net_fails(self):
         for fault in self.random.sample(NET_FAULTS, self.random.choice((1, 1, 2))):
@@ -231,7 +276,8 @@ def draw_settings(random):
     return {"replication": random.choice(("fullsync", "fullsync", "memsync", "memsync", "async")),
             "checksum": random.choice(("none", "crc32", "sha256")),
             "compression": random.choice(("none", "hole", "lzf")),
-            "timeout": random.choice((4, 6)), "heartbeat": 1}
+            "timeout": random.choice((4, 6)), "heartbeat": 1,
+            "on_local_error": random.choice(("detach", "pass"))}
 
 
 def healthy(story):
@@ -259,7 +305,8 @@ EVENTS = {
     "both_lose_power": (2, lambda story: story.p.disk.loses_power and story.s.disk.loses_power),
     "disk_of_primary_reads_fail": (2, lambda story: "fail-reads" in story.p.disk.can and can_stand_in(story)),
     "disk_of_primary_is_slow": (1, lambda story: "slow" in story.p.disk.can),
-    "disk_of_primary_fails": (2, can_stand_in),
+    "disk_of_primary_fails": (4, can_stand_in),
+    "split_brain": (1, healthy),
     "planned_move": (3, lambda story: True),
     "net_fails": (4, lambda story: not story.world.cut),
     "net_heals": (12, lambda story: story.world.cut),

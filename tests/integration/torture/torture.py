@@ -84,7 +84,8 @@ class Run:
         self.world.make_net()
         self.world.configure(threads=self.random.choice((1, 1, 2)), io=self.random.choice(("auto", "direct")),
                              **draw_settings(self.random))
-        self.world.create()
+        for node in self.world.nodes.values():
+            self.world.create(node)
         advice = False
         client = Client(self.seed, random.SystemRandom().getrandbits(48), size, self.random.random(), advice,
                         lambda line: self.history.write(line + "\n"))

@@ -113,7 +113,7 @@ class Node:
         self.socket = os.path.join(folder, f"{name}.sock")
         self.control = os.path.join(folder, f"{name}.ctl")
         self.log = os.path.join(folder, f"{name}.log")
-        self.process, self.is_stopped, self.log_start = None, False, 0
+        self.process, self.is_stopped, self.log_start, self.log_seen = None, False, 0, 0
         self.role = "init"
 
     # The process -------------------------------------------------------------------------------------
@@ -167,11 +167,20 @@ class Node:
     def words(self, *words):
         return [os.path.join(self.build, "hastctl"), words[0], "-c", self.config, "--node", self.name, *words[1:]]
 
-    def log_lines(self, everything=False):
+    def log_lines(self):
+        """Of the last process."""
         with open(self.log, errors="replace") as file:
-            if not everything:
-                file.seek(self.log_start)
+            file.seek(self.log_start)
             return file.read().splitlines()
+
+    def new_log_lines(self):
+        """Those that were not asked for yet."""
+        with open(self.log, "rb") as file:
+            file.seek(self.log_seen)
+            text = file.read()
+        text = text[:text.rfind(b"\n") + 1]
+        self.log_seen += len(text)
+        return text.decode(errors="replace").splitlines()
 
     def peer_had_everything(self):
         """As primary, when it died or now: was the peer connected and in sync? Its log says so."""
@@ -230,7 +239,7 @@ class World:
     def configure(self, **settings):
         self.settings.update(settings)
         resource = {"nodes": {}, **{key: self.settings[key] for key in
-                                    ("replication", "checksum", "compression", "timeout", "heartbeat")}}
+                                    ("replication", "checksum", "compression", "timeout", "heartbeat", "on_local_error")}}
         for name, node in self.nodes.items():
             resource["nodes"][name] = {
                 "local": node.disk.path, "remote": f"tcp://{ADDRESS[other(name)]}:8457",
@@ -242,9 +251,8 @@ class World:
         with open(os.path.join(self.folder, "hast.yaml"), "w") as file:
             json.dump(config, file, indent=1)  # JSON is YAML
 
-    def create(self):
-        for node in self.nodes.values():
-            command(*node.words("create", "-e", str(self.extent_bytes), RESOURCE))
+    def create(self, node):
+        command(*node.words("create", "-e", str(self.extent_bytes), RESOURCE))
 
     def uri(self, name):
         return f"nbd+unix:///{RESOURCE}?socket={self.nodes[name].socket}"
