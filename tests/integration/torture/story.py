@@ -188,13 +188,15 @@ class Story(Operation):
             self.p.disk.heal()
             self.give_up_service()
             return self.promote()
-        self.p.disk.heal()
+        if after == "new disk" and self.p.status().get("detached"):
+            self.p.disk.replace()
+            self.world.create(self.p)
+        else:
+            self.p.disk.heal()
         self.write(20)
         if after == "move":
             self.hand_over()
             return self.look()
-        if after == "new disk" and self.p.status().get("detached"):
-            self.world.create(self.p)
         self.attach()
         self.look()
 

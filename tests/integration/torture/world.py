@@ -40,9 +40,18 @@ class FileDisk:
         self.folder = folder
         os.mkdir(folder)
         command("mount", "-t", "tmpfs", "-o", f"size={size * 2}", "tmpfs", folder)
-        self.path = os.path.join(folder, "disk")
+        self.path, self.size = os.path.join(folder, "disk"), size
+        self.make()
+
+    def make(self):
         with open(self.path, "w") as file:
-            file.truncate(size)
+            file.truncate(self.size)
+
+    def replace(self):
+        """Whoever has it open keeps the old one; in its place is an empty one."""
+        self.heal()
+        os.unlink(self.path)
+        self.make()
 
     def begin(self, fault):
         free = os.statvfs(self.folder)
@@ -65,9 +74,19 @@ class VolatileDisk:
         os.makedirs(os.path.join(folder, "faults"))
         os.mkdir(os.path.join(folder, "mount"))
         self.path = os.path.join(folder, "mount", "disk")
-        self.file = os.path.join(folder, "file")
+        self.file, self.size = os.path.join(folder, "file"), size
+        self.make()
+        self.power_on()
+
+    def make(self):
         with open(self.file, "w") as file:
-            file.truncate(size)
+            file.truncate(self.size)
+
+    def replace(self):
+        """As pulled out of its slot; in its place is an empty one."""
+        self.power_off()
+        self.heal()
+        self.make()
         self.power_on()
 
     def power_on(self):
