@@ -3,16 +3,17 @@
 prints the medians as Markdown: operations a second, latency, CPU time per operation, ratios."""
 import argparse
 import concurrent.futures
-import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 
+import curves
+import plots
 import resync
+from load import cpu_words, fio, half_spread, median
+from publish import Report
 from servers import Servers
 
 # name, fio's rw, block size, queue depth
@@ -27,53 +28,17 @@ WORKLOADS = [
 ]
 
 
-class Sample:
-    """One run of fio: rate, latencies in µs, CPU-µs per operation of each process."""
-
-    def __init__(self, job, cpu):
-        side = job["write"] if job["write"]["total_ios"] else job["read"]
-        operations = self.operations = side["total_ios"]
-        if not operations or job["error"]:
-            raise SystemExit(f"bench: fio did nothing (error {job['error']})")
-        percentiles = side["clat_ns"]["percentile"]
-        self.iops = side["iops"]
-        self.mib = side["bw_bytes"] / (1 << 20)
-        self.p50 = percentiles["50.000000"] / 1000
-        self.p99 = percentiles["99.000000"] / 1000
-        self.p999 = percentiles["99.900000"] / 1000
-        self.cpu = {name: 1e6 * seconds / operations for name, seconds in cpu.items()}
-
-
-def fio(candidate, rw, block, depth, seconds):
-    command = ["fio", "--name=bench", "--ioengine=nbd", f"--uri={candidate.uri}", f"--rw={rw}", f"--bs={block}",
-               f"--iodepth={depth}", "--time_based", f"--runtime={seconds}", "--norandommap", "--randrepeat=0",
-               "--output-format=json", "--refill_buffers=0"]
-    with tempfile.TemporaryDirectory() as scratch:  # fio leaves state files where it runs
-        before = candidate.cpu()
-        run = subprocess.run(command, capture_output=True, text=True, cwd=scratch, timeout=60 + 10 * seconds)
-        after = candidate.cpu()
-    if run.returncode:
-        raise SystemExit(f"bench: fio failed: {run.stderr}{run.stdout}")
-    job = json.loads(run.stdout[run.stdout.index("{"):])["jobs"][0]
-    return Sample(job, {name: after[name] - before[name] for name in after})
-
-
-def median(samples, fact):
-    return statistics.median(fact(sample) for sample in samples)
-
-
 def rows(name, samples, candidates):
     """One table row per candidate; the first candidate is what the others are compared with."""
     base = median(samples[candidates[0].name], lambda sample: sample.iops)
     for candidate in candidates:
         own = samples[candidate.name]
         iops = median(own, lambda sample: sample.iops)
-        cpu = " + ".join(f"{median(own, lambda sample, who=who: sample.cpu[who]):.1f}" for who in candidate.processes)
-        spread = (max(s.iops for s in own) - min(s.iops for s in own)) / iops if iops else 0
+        cpu = cpu_words(own, candidate.processes)
         yield (f"| {name} | {candidate.name} | {iops:,.0f} | {median(own, lambda s: s.mib):,.0f} "
                f"| {median(own, lambda s: s.p50):,.0f} | {median(own, lambda s: s.p99):,.0f} "
                f"| {median(own, lambda s: s.p999):,.0f} "
-               f"| {cpu} | {iops / base:.2f} | ±{50 * spread:.0f} % |")
+               f"| {cpu} | {iops / base:.2f} | ±{100 * half_spread(own):.0f} % |")
         name = ""
 
 
@@ -98,23 +63,23 @@ def measure(folder, args, out):
 def measure_cold(folder, args, out):
     """First touches of extents: what the map costs (INV-1), and what group commit hides of it."""
     print(f"\n### Cold writes in {folder}: 4 KiB random, QD 16, over {args.cold} MiB in extents of 2 MiB\n", file=out)
-    print("| metaflush | IOPS | p50 µs | p99 µs | CPU-µs per operation | ratio |", file=out)
-    print("|---|--:|--:|--:|--:|--:|", file=out, flush=True)
+    print("| metaflush | IOPS | p50 µs | p99 µs | CPU-µs per operation | ratio | spread |", file=out)
+    print("|---|--:|--:|--:|--:|--:|--:|", file=out, flush=True)
     names = {"fullsync-no": "false", "fullsync-yes": "true"}
     extra = {name: [f"metaflush: {word}"] for name, word in names.items()}
-    with Servers(args.build, folder, args.cold, list(names), extra) as servers:
-        candidates = [one for one in servers.candidates() if one.name in names]
-        samples = {one.name: [] for one in candidates}
+    with Servers(args.build, folder, args.cold, list(names), extra, baselines=()) as servers:
+        pairs = [servers.pair(name) for name in names]
+        samples = {one.name: [] for one in pairs}
         for _ in range(args.rounds):
-            for one in candidates:
+            for one in pairs:
                 samples[one.name].append(fio(one, "randwrite", "4k", 16, args.seconds))
         base = median(samples["fullsync-no"], lambda s: s.iops)
-        for one in candidates:
+        for one in pairs:
             own = samples[one.name]
             iops = median(own, lambda s: s.iops)
-            cpu = " + ".join(f"{median(own, lambda s, who=who: s.cpu[who]):.1f}" for who in one.processes)
             print(f"| {names[one.name]} | {iops:,.0f} | {median(own, lambda s: s.p50):,.0f} "
-                  f"| {median(own, lambda s: s.p99):,.0f} | {cpu} | {iops / base:.2f} |", file=out, flush=True)
+                  f"| {median(own, lambda s: s.p99):,.0f} | {cpu_words(own, one.processes)} | {iops / base:.2f} "
+                  f"| ±{100 * half_spread(own):.0f} % |", file=out, flush=True)
 
 
 def measure_threads(folder, args, out):
@@ -125,8 +90,8 @@ def measure_threads(folder, args, out):
     for threads in (1, 2, 4):
         for count in (1, 8):
             names = [f"fullsync-{number}" for number in range(count)]
-            with Servers(args.build, folder, 64, names, threads=threads) as servers:
-                busy = [one for one in servers.candidates() if one.name in names]
+            with Servers(args.build, folder, 64, names, threads=threads, baselines=()) as servers:
+                busy = [servers.pair(name) for name in names]
                 totals, costs = [], []
                 for _ in range(args.rounds):
                     before = sum(busy[0].cpu().values())
@@ -139,17 +104,24 @@ def measure_threads(folder, args, out):
                       file=out, flush=True)
 
 
-class Tee:
-    def __init__(self, *files):
-        self.files = files
+def measure_resync(folder, args, out):
+    course = resync.table(args.build, folder, args.resync, max(1, args.rounds // 2), out)
+    curves.write_csv(args, "resync", ["seconds", "iops", "phase"], resync.timeline(course))
 
-    def write(self, text):
-        for file in self.files:
-            file.write(text)
 
-    def flush(self):
-        for file in self.files:
-            file.flush()
+# name, what measures it, the first or the last of the folders (all: once in each)
+PARTS = {
+    "paths": (measure, "all"),
+    "cold": (measure_cold, "last"),
+    "resync": (measure_resync, "first"),
+    "threads": (measure_threads, "first"),
+    "depth": (curves.measure_depth, "first"),
+    "resources": (curves.measure_resources, "first"),
+    "size": (curves.measure_size, "first"),
+}
+TABLES = ["paths", "cold", "resync", "threads"]
+PLOTTED = ["depth", "resync", "resources", "size"]
+DATA = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "performance")
 
 
 def arguments():
@@ -165,37 +137,59 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="one short round: does everything run?")
     parser.add_argument("--minutes", type=float, default=20, help="start no second round after that time")
     parser.add_argument("--cold", type=int, default=4096, help="MiB of the volume of the cold writes")
-    parser.add_argument("--resync", type=int, default=2048, help="MiB of the volume that is resynchronised")
-    parser.add_argument("--parts", type=lambda text: text.split(","), default=["paths", "cold", "resync", "threads"],
-                        help="of the benchmark: paths, cold, resync, threads")
+    parser.add_argument("--resync", type=int, default=3072, help="MiB of the volume that is resynchronised")
+    parser.add_argument("--parts", type=lambda text: text.split(","), help=f"of the benchmark: {','.join(PARTS)}")
+    parser.add_argument("--plots", action="store_true", help="measure what is plotted, and plot it")
+    parser.add_argument("--data", help="folder for the plots and their numbers (docs/performance)")
     parser.add_argument("--output", help="also write the tables to this file")
+    parser.add_argument("--publish", metavar="FILE", help="all parts, plots, and the tables between the marks in FILE")
     args = parser.parse_args()
+    if args.parts is None:
+        args.parts = list(PARTS) if args.publish else PLOTTED if args.plots else TABLES
+    for part in args.parts:
+        if part not in PARTS:
+            parser.error(f"no part {part!r}: say some of {', '.join(PARTS)}")
+    args.plots = args.plots or bool(args.publish)
+    settle(args)
+    return args
+
+
+def settle(args):
+    """What follows from the words on the command line."""
+    if args.plots and not args.data:
+        args.data = DATA
     if args.quick:
         args.rounds, args.seconds, args.size, args.dir = 1, 0.5, 64, args.dir[:1]
         args.cold = args.resync = 256
+    args.plot_rounds, args.plot_seconds = max(1, args.rounds // 2), min(args.seconds, 0.7)
     args.deadline = time.monotonic() + 60 * args.minutes
     args.workloads = [one for one in WORKLOADS if args.workload in one[0]]
-    return args
+
+
+def folders(which, args):
+    return {"all": args.dir, "first": args.dir[:1], "last": args.dir[-1:]}[which]
+
+
+def heading(args, out):
+    print(f"{time.strftime('%F')}, `./dev bench {' '.join(sys.argv[2:])}`: {args.rounds} rounds of {args.seconds:g} s, "
+          f"{os.cpu_count()} cores, load average at the start {os.getloadavg()[0]:.1f}.", file=out)
+    print("Medians. CPU: the server, or primary + secondary. Ratio: IOPS against nbdkit on the same disk.", file=out)
 
 
 def main():
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clean up on the way out
-    out = Tee(sys.stdout, open(args.output, "w")) if args.output else sys.stdout
-    runs = len(args.workloads) * (1 + len(args.modes)) * args.rounds * len(args.dir)
-    print(f"{args.rounds} rounds of {args.seconds:g} s, {runs} runs, about {runs * (args.seconds + 0.8) / 60:.0f} minutes; "
-          f"{os.cpu_count()} cores; {time.strftime('%F')}.", file=out)
-    print("Medians. CPU: nbdkit, or primary + secondary. Ratio: IOPS against nbdkit on the same disk.", file=out)
-    print(f"Load average at the start: {os.getloadavg()[0]:.1f}.", file=out)
-    for folder in args.dir:
-        if "paths" in args.parts:
-            measure(folder, args, out)
-    if "cold" in args.parts:
-        measure_cold(args.dir[-1], args, out)
-    if "resync" in args.parts:
-        resync.table(args.build, args.dir[0], args.resync, max(1, args.rounds // 2), out)
-    if "threads" in args.parts:
-        measure_threads(args.dir[0], args, out)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in its background
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(143))  # clean up on the way out
+    if args.plots:
+        plots.need_gnuplot()
+    with Report(args.output, args.publish) as out:
+        heading(args, out)
+        for part, (run, which) in PARTS.items():
+            for folder in folders(which, args) if part in args.parts else []:
+                run(folder, args, out)
+    if args.plots:
+        plots.draw(args.data)
     return 0
 
 

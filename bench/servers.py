@@ -1,5 +1,6 @@
-"""What is measured: a pair of hastd with a resource for each mode, and nbdkit on a plain file. All on
-the loopback, in one temporary folder, with disks of the same size on the same file system."""
+"""What is measured: a pair of hastd with a resource for each mode, beside nbdkit and qemu-nbd on plain
+files. All on the loopback, in one temporary folder, with disks of the same size on the same file system.
+Whatever ends the benchmark ends the processes and removes the folder."""
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+BASELINES = ("nbdkit", "qemu-nbd")  # one node, no replication
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -29,7 +31,13 @@ def wait_until(fact, what, seconds=20):
     while not fact():
         if time.monotonic() > deadline:
             raise SystemExit(f"bench: not within {seconds} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.002)
+
+
+def resident_mib(pid):
+    """VmRSS of a process."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
 class Candidate:
@@ -43,15 +51,15 @@ class Candidate:
 
 
 class Servers:
-    def __init__(self, build, parent, size_mib, modes, extra=None, threads=1):
+    def __init__(self, build, parent, size_mib, modes, extra=None, threads=1, baselines=BASELINES, disk="written"):
         """`modes` names the resources, each after its replication mode (what follows a dash only tells
-        them apart); `extra` holds further lines of their configuration."""
+        them apart); `extra` holds further lines of their configuration. A "sparse" disk holds nothing yet."""
         self.build, self.modes = os.path.abspath(build), modes
-        self.extra, self.threads = extra or {}, threads
+        self.extra, self.threads, self.baselines, self.disk = extra or {}, threads, baselines, disk
         self.folder = tempfile.mkdtemp(prefix="hast-bench.", dir=parent)
         self.size = size_mib << 20
         self.running = []
-        self.pids = {}
+        self.pids, self.seconds = {}, {}
 
     def __enter__(self):
         try:
@@ -74,7 +82,11 @@ class Servers:
         self.pids[name] = process.pid
 
     def make_disk(self, name):
-        """Written once from end to end, so that no candidate pays for allocation."""
+        """Written once from end to end, so that no candidate pays for allocation; or sparse."""
+        if self.disk == "sparse":
+            with open(self.path(name), "wb") as file:
+                file.truncate(self.size)
+            return
         piece = os.urandom(1 << 20)
         with open(self.path(name), "wb") as file:
             for _ in range(0, self.size, len(piece)):
@@ -109,38 +121,55 @@ class Servers:
                              check=True, capture_output=True, text=True)
         return run.stdout.count("\tcomplete") == len(self.modes)
 
-    def start(self):
-        self.make_disk("plain")
-        self.spawn("nbdkit", "nbdkit", "-f", "-U", self.path("plain.sock"), "file", self.path("plain"))
-        if shutil.which("qemu-nbd"):
+    def start_baselines(self):
+        if "nbdkit" in self.baselines:
+            self.make_disk("plain")
+            self.spawn("nbdkit", "nbdkit", "-f", "-U", self.path("plain.sock"), "file", self.path("plain"))
+            wait_until(lambda: os.path.exists(self.path("plain.sock")), "nbdkit listens")
+        if "qemu-nbd" in self.baselines and shutil.which("qemu-nbd"):
             self.make_disk("qemu")
-            self.spawn("qemu", "qemu-nbd", "-t", "-e", "8", "-f", "raw", "--cache=writeback",
+            self.spawn("qemu-nbd", "qemu-nbd", "-t", "-e", "8", "-f", "raw", "--cache=writeback",
                        "-k", self.path("qemu.sock"), self.path("qemu"))
             wait_until(lambda: os.path.exists(self.path("qemu.sock")), "qemu-nbd listens")
+
+    def start_node(self, node):
+        self.spawn(node, f"{self.build}/hastd", "-F", "-c", self.path("hast.yaml"), "--node", node)
+        wait_until(lambda: self.answers(node), f"hastd {node} answers")
+
+    def start(self):
+        """Notes how many seconds each step took, for whom that is the question."""
+        self.start_baselines()
         self.write_config()
         for mode in self.modes:
             for node in "ab":
                 self.make_disk(f"{mode}.{node}")
-                self.hastctl(node, "create", mode)
-        for node in "ba":
-            self.spawn(node, f"{self.build}/hastd", "-F", "-c", self.path("hast.yaml"), "--node", node)
-            wait_until(lambda: self.answers(node), f"hastd {node} answers")
+        self.timed("create", lambda: [self.hastctl(node, "create", *self.modes) for node in "ab"])
+        self.timed("start", lambda: [self.start_node(node) for node in "ba"])
         self.hastctl("b", "role", "secondary", "all")
-        self.hastctl("a", "role", "primary", "all")
+        self.timed("primary", lambda: self.hastctl("a", "role", "primary", "all"))
         wait_until(self.complete, "the nodes are connected")
-        wait_until(lambda: os.path.exists(self.path("plain.sock")), "nbdkit listens")
+
+    def timed(self, what, step):
+        begun = time.monotonic()
+        step()
+        self.seconds[what] = time.monotonic() - begun
+
+    def pair(self, mode):
+        return Candidate(mode, f"nbd+unix:///{mode}?socket={self.path(mode)}.a.sock",
+                         {"primary": self.pids["a"], "secondary": self.pids["b"]})
 
     def candidates(self):
-        plain = Candidate("nbdkit file", f"nbd+unix:///?socket={self.path('plain.sock')}", {"server": self.pids["nbdkit"]})
-        pair = {"primary": self.pids["a"], "secondary": self.pids["b"]}
-        servers = [plain]
-        if "qemu" in self.pids:
-            servers.append(Candidate("qemu-nbd", f"nbd+unix:///?socket={self.path('qemu.sock')}",
-                                     {"server": self.pids["qemu"]}))
-        return servers + [Candidate(mode, f"nbd+unix:///{mode}?socket={self.path(mode)}.a.sock", pair)
-                          for mode in self.modes]
+        sockets = {"nbdkit": ("nbdkit file", "plain.sock"), "qemu-nbd": ("qemu-nbd", "qemu.sock")}
+        return [Candidate(name, f"nbd+unix:///?socket={self.path(sock)}", {"server": self.pids[which]})
+                for which, (name, sock) in sockets.items() if which in self.pids] + \
+            [self.pair(mode) for mode in self.modes]
 
     def close(self):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the rest behind
+        self.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stop(self):
         for process in self.running:
             process.send_signal(signal.SIGTERM)
         for process in self.running:

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""Compares builds of hastd with each other: the same load on a pair of each, interleaved (A B A B, ...).
+CPU time per operation is what it is about: it bears a loaded machine. Example:
+
+    bench/compare.py build/release build/lto --rounds 9
+"""
+import argparse
+import contextlib
+import statistics
+
+from load import Sample, cpu_words, fio, half_spread, median
+from servers import Servers
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("builds", nargs="+", help="folders with hastd and hastctl; the first is what the others are held to")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--depth", type=int, default=16)
+    parser.add_argument("--rw", default="randwrite")
+    parser.add_argument("--dir", default="/dev/shm")
+    args = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        pairs = [stack.enter_context(Servers(build, args.dir, 256, ["fullsync"], baselines=())).pair("fullsync")
+                 for build in args.builds]
+        runs = [[] for _ in pairs]
+        for _ in range(args.rounds):
+            for own, pair in zip(runs, pairs):
+                own.append(fio(pair, args.rw, "4k", args.depth, args.seconds))
+    print(f"4 KiB {args.rw}, QD {args.depth}, fullsync, {args.dir}: medians of {args.rounds} rounds of {args.seconds:g} s\n")
+    print("| build | CPU-µs per operation | both | ratio, round by round | IOPS | spread |\n|---|--:|--:|--:|--:|--:|")
+    for build, own, pair in zip(args.builds, runs, pairs):
+        ratio = statistics.median(one.cpu_of_all() / first.cpu_of_all() for one, first in zip(own, runs[0]))
+        print(f"| {build} | {cpu_words(own, pair.processes, '{:.2f}')} | {median(own, Sample.cpu_of_all):.2f} | {ratio:.3f} "
+              f"| {median(own, lambda s: s.iops):,.0f} | ±{100 * half_spread(own):.0f} % |")
+
+
+if __name__ == "__main__":
+    main()
