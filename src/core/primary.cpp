@@ -131,29 +131,11 @@ void Primary::submit(port::IoRequest& request) {
     answer(slot, EINVAL);
     leave_core(slot);
   } else {
-    count(slot);
+    io_.count(slot.kind);
     start(slot);
   }
   --depth_;
   if (!answered_.empty() && !delivering_) host_.defer_delivery();
-}
-
-void Primary::count(const Slot& slot) {
-  switch (slot.kind) {
-    case IoKind::read:
-      ++io_.reads;
-      break;
-    case IoKind::flush:
-      ++io_.flushes;
-      break;
-    case IoKind::discard:
-      ++io_.deletes;
-      break;
-    case IoKind::write:
-    case IoKind::write_zeroes:
-      ++io_.writes;
-      break;
-  }
 }
 
 /// Also anew, after everything it did before came to nothing.

@@ -1,5 +1,5 @@
-// The primary without its peer, where it may not answer alone until somebody permits it: what waits,
-// and when it goes on (on_peer_loss, fence).
+// The primary without its peer, where it may not answer alone until somebody permits it: what
+// waits, and when it goes on (on_peer_loss, fence).
 #include <utility>
 
 #include "primary_entry.hpp"

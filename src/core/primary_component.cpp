@@ -10,21 +10,7 @@
 namespace hast::core {
 
 void Primary::local_failed(Slot& slot, IoKind kind) {
-  switch (kind) {
-    case IoKind::read:
-      ++io_.read_errors;
-      break;
-    case IoKind::flush:
-      ++io_.flush_errors;
-      break;
-    case IoKind::discard:
-      ++io_.delete_errors;
-      break;
-    case IoKind::write:
-    case IoKind::write_zeroes:
-      ++io_.write_errors;
-      break;
-  }
+  io_.count_error(kind);
   happened({.kind = Event::Kind::local_io_failed,
             .io = kind,
             .error = slot.local_error,

@@ -107,7 +107,7 @@ void Secondary::submit(PeerRequest& request) {
     request.state = PeerRequest::State::held;
     return held_.push_back(request);
   }
-  count(request);
+  io_.count(request.kind);
   begin(request);
 }
 
@@ -172,7 +172,7 @@ void Secondary::release_held(int error) {
     if (error != 0) {
       refuse(*request, error);
     } else {
-      count(*request);
+      io_.count(request->kind);
       begin(*request);
     }
   }
@@ -289,20 +289,7 @@ void Secondary::disk_done(PeerRequest& request) {
     return disk_.submit(request.disk);
   }
   if (request.error != 0 && request.error != EOPNOTSUPP) {
-    switch (request.kind) {
-      case IoKind::read:
-        ++io_.read_errors;
-        break;
-      case IoKind::discard:
-        ++io_.delete_errors;
-        break;
-      case IoKind::flush:
-        ++io_.flush_errors;
-        break;
-      default:
-        ++io_.write_errors;
-        break;
-    }
+    io_.count_error(request.kind);
     host_.happened({.kind = Event::Kind::local_io_failed,
                     .io = request.kind,
                     .error = request.error,
@@ -356,23 +343,6 @@ bool Secondary::quiet() const {
 }
 
 // The map -----------------------------------------------------------------------------------------
-
-void Secondary::count(const PeerRequest& request) {
-  switch (request.kind) {
-    case IoKind::read:
-      ++io_.reads;
-      break;
-    case IoKind::discard:
-      ++io_.deletes;
-      break;
-    case IoKind::flush:
-      ++io_.flushes;
-      break;
-    default:
-      ++io_.writes;
-      break;
-  }
-}
 
 void Secondary::remember(const PeerRequest& request) {
   const Written written{request.offset_bytes, request.offset_bytes + request.length_bytes};

@@ -14,6 +14,7 @@
 #include "hast/core/barrier.hpp"
 #include "hast/core/event.hpp"
 #include "hast/core/generation.hpp"
+#include "hast/core/io_statistics.hpp"
 #include "hast/core/map_commit.hpp"
 #include "hast/core/metadata_writer.hpp"
 #include "hast/core/read_repair.hpp"
@@ -69,19 +70,6 @@ struct PeerAnswer {
   bool native = false;  // it understands orders, FUA and write-zeroes
   Generations generations;
   ConstByteSpan map;  // empty: none
-};
-
-struct IoStatistics {
-  std::uint64_t reads = 0;
-  std::uint64_t writes = 0;
-  std::uint64_t deletes = 0;
-  std::uint64_t flushes = 0;
-  std::uint64_t activemap_updates = 0;
-  std::uint64_t read_errors = 0;  // of the local component
-  std::uint64_t write_errors = 0;
-  std::uint64_t delete_errors = 0;
-  std::uint64_t flush_errors = 0;
-  std::uint64_t reads_repaired = 0;  // failed reads rewritten with the peer's data
 };
 
 struct PrimaryStatus {
@@ -184,7 +172,6 @@ class Primary final : public port::RequestSink,
 
   // Requests.
   bool is_valid(const Slot& slot) const;
-  void count(const Slot& slot);
   void start(Slot& slot);
   void start_read(Slot& slot);
   void start_write(Slot& slot);

@@ -157,7 +157,6 @@ class Secondary final : private MetadataWriter::Observer {
   void proceed(PeerRequest& request);
   void execute(PeerRequest& request);
   void disk_done(PeerRequest& request);
-  void count(const PeerRequest& request);
   void finish(PeerRequest& request);
   bool answerable(const PeerReply& reply) const;
   void queue_reply(PeerReply& reply);
