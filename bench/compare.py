@@ -8,8 +8,13 @@ import argparse
 import contextlib
 import statistics
 
-from load import Sample, cpu_words, fio, half_spread, median
+from load import cpu_words, fio, half_spread, median
 from servers import Servers
+
+
+def cost(runs):
+    """CPU-µs of both nodes per operation, over all rounds: the clock of the processes ticks coarsely."""
+    return sum(one.cpu_of_all() * one.operations for one in runs) / sum(one.operations for one in runs)
 
 
 def main():
@@ -29,11 +34,14 @@ def main():
             for own, pair in zip(runs, pairs):
                 own.append(fio(pair, args.rw, "4k", args.depth, args.seconds))
     print(f"4 KiB {args.rw}, QD {args.depth}, fullsync, {args.dir}: medians of {args.rounds} rounds of {args.seconds:g} s\n")
-    print("| build | CPU-µs per operation | both | ratio, round by round | IOPS | spread |\n|---|--:|--:|--:|--:|--:|")
+    print("| build | CPU-µs per operation | both | ratio | ratios of the rounds, quartiles | IOPS | spread |\n"
+          "|---|--:|--:|--:|--:|--:|--:|")
+    base = cost(runs[0])
     for build, own, pair in zip(args.builds, runs, pairs):
-        ratio = statistics.median(one.cpu_of_all() / first.cpu_of_all() for one, first in zip(own, runs[0]))
-        print(f"| {build} | {cpu_words(own, pair.processes, '{:.2f}')} | {median(own, Sample.cpu_of_all):.2f} | {ratio:.3f} "
-              f"| {median(own, lambda s: s.iops):,.0f} | ±{100 * half_spread(own):.0f} % |")
+        ratios = [one.cpu_of_all() / first.cpu_of_all() for one, first in zip(own, runs[0]) if first.cpu_of_all()]
+        low, _, high = statistics.quantiles(ratios) if len(ratios) > 1 else ratios * 3
+        print(f"| {build} | {cpu_words(own, pair.processes, '{:.2f}')} | {cost(own):.2f} | {cost(own) / base:.3f} "
+              f"| {low:.2f}–{high:.2f} | {median(own, lambda s: s.iops):,.0f} | ±{100 * half_spread(own):.0f} % |")
 
 
 if __name__ == "__main__":
