@@ -29,6 +29,10 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
   metadata_.change().prevrole = Role::primary;  // stored with the next commit
   derive_generation();
   if (options.promotion == Promotion::forced) {
+    // INV-7: a copy that was not complete yet is nobody's successor. With the derived generation
+    // for an ancestor it would overwrite the whole copy that it was made from.
+    if (component.metadata.inconsistent && !component.metadata.generations.known())
+      metadata_.change().generations = {};
     metadata_.change().inconsistent = metadata_.change().outdated = false;
     metadata_.change().sync_from = 0;
     count_episode();

@@ -365,3 +365,25 @@ TEST_CASE("INV-7: acknowledged early, cut, promoted elsewhere: the split-brain i
   REQUIRE_FALSE(up);
   CHECK(up.error().code == Errc::split_brain);
 }
+
+TEST_CASE("INV-7: promoted by force amid its first copy, a node does not succeed the other one") {
+  RigOptions options;
+  options.primary.promotion = Promotion::forced;
+  const bool was_complete = GENERATE(false, true);  // then only a part was being copied again
+  PrimaryRig rig(options);
+  ondisk::Metadata metadata = fresh_metadata(options.shape);
+  metadata.resuid = PrimaryRig::kResuid;
+  metadata.inconsistent = true;
+  if (was_complete) metadata.generations.begin(PrimaryRig::kResuid);
+  store_metadata(rig.media(), options.shape, metadata);
+  rig.start();
+  rig.settle();
+
+  Generations former;  // of the node that it was copied from, which never wrote alone
+  former.begin(PrimaryRig::kResuid);
+  former.synced = PrimaryRig::kResuid;
+  const Result<SyncDecision> decision =
+      decide_sync({PrimaryRig::kResuid, {}, former, false, 0}, rig.primary().facts());
+  CHECK(decision.has_value() == was_complete);
+  if (!was_complete) CHECK(decision.error().code == Errc::split_brain);
+}
