@@ -26,7 +26,7 @@ void describe(Fields& fields, Value& counters) {
   fields.number("write_errors", counters.write_errors);
   fields.number("delete_errors", counters.delete_errors);
   fields.number("flush_errors", counters.flush_errors);
-  fields.number("reads_repaired", counters.reads_repaired);
+  fields.later_number("reads_repaired", counters.reads_repaired);
 }
 
 template <class Fields, Describes<Queues> Value>
@@ -60,7 +60,7 @@ void describe(Fields& fields, Value& resource) {
   fields.word("status", resource.status, parse_status);
   fields.text_or_null("reason", resource.reason);
   fields.flag("split_brain", resource.split_brain);
-  fields.flag("detached", resource.detached);
+  fields.later_flag("detached", resource.detached);
   fields.flag("inconsistent", resource.inconsistent);
   fields.text_or_null("frontend", resource.frontend);
   fields.number("datasize_bytes", resource.datasize_bytes);

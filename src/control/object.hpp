@@ -19,6 +19,9 @@ class ObjectWriter {
   void number(std::string_view name, std::uint64_t value) { object[name] = value; }
   void number(std::string_view name, std::int64_t value) { object[name] = value; }
   void text(std::string_view name, const std::string& value) { object[name] = utf8_text(value); }
+  // Fields that were added later.
+  void later_flag(std::string_view name, bool value) { flag(name, value); }
+  void later_number(std::string_view name, std::uint64_t value) { number(name, value); }
   /// "" is null.
   void text_or_null(std::string_view name, const std::string& value) {
     if (value.empty())
@@ -64,6 +67,13 @@ class ObjectReader {
   void number(std::string_view name, std::int64_t& value);
   void text(std::string_view name, std::string& value);
   void text_or_null(std::string_view name, std::string& value);
+  // Fields that were added later: an older hastd does not send them.
+  void later_flag(std::string_view name, bool& value) {
+    if (has(name)) flag(name, value);
+  }
+  void later_number(std::string_view name, std::uint64_t& value) {
+    if (has(name)) number(name, value);
+  }
 
   template <class T, class Parse>
   void word(std::string_view name, T& value, Parse parse) {
@@ -91,6 +101,7 @@ class ObjectReader {
 
  private:
   void wrong(std::string_view name);
+  bool has(std::string_view name) const { return object_ && object_->contains(name); }
 
   const json::object* object_;
   std::optional<Error> problem_;

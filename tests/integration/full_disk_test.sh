@@ -17,7 +17,13 @@ in_log a "local component" || fail "the log does not tell"
 in_log a "No space left" || fail "the log does not say why"
 [ "$(log_count a 'local component failed')" -lt 100 ] || fail "$(log_count a 'local component failed') lines"
 say "log: $(grep -m 1 -F 'local component' "$DIR/a.log")"
-wait_for a role=primary status=complete "statistics.write_errors>0"
+wait_for a role=primary status=degraded detached=true "statistics.write_errors>0"
+verify a
+
+say "there is room again: attached and completed"
+mount -o remount,size=128M "$DIR/small"
+ctl a attach r0 > "$DIR/out" || fail "attach"
+wait_for a status=complete detached=false inconsistent=false resync=null
 verify a
 kill_node a
 role b primary

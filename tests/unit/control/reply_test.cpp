@@ -180,6 +180,20 @@ TEST_CASE("text that is not UTF-8 is replaced, so that the reply stays JSON") {
   CHECK(decoded->resources[0].status->reason == "peer said \xef\xbf\xbd\xef\xbf\xbd");
 }
 
+TEST_CASE("an older daemon, which does not know the newest fields, is understood") {
+  StatusReply reply;
+  reply.resources.push_back({"shared", primary()});
+  std::string line = encode_result(kId, reply);
+  for (const std::string field : {R"("detached":false,)", R"(,"reads_repaired":0)"}) {
+    const std::size_t at = line.find(field);
+    REQUIRE(at != std::string::npos);
+    line.erase(at, field.size());
+  }
+  const Result<StatusReply> decoded = decode_status_reply(line, kId);
+  REQUIRE(decoded);
+  CHECK(*decoded->resources[0].status == primary());
+}
+
 TEST_CASE("lines that are no such reply are errors") {  // INV-9
   struct Row {
     std::string line;
