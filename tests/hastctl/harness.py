@@ -90,11 +90,11 @@ def status(name="r0", **fields):
     return {"name": name, "role": "init", "provname": name, "localpath": "/dev/x",
             "remoteaddr": "none", "sourceaddr": None, "replication": "memsync", "checksum": "none",
             "compression": "hole", "workerpid": 0, "status": "absent", "reason": None,
-            "split_brain": False, "inconsistent": False, "frontend": None, "datasize_bytes": 0,
-            "dirty_bytes": 0, "extentsize_bytes": 0, "keepdirty": 0,
+            "split_brain": False, "detached": False, "inconsistent": False, "frontend": None,
+            "datasize_bytes": 0, "dirty_bytes": 0, "extentsize_bytes": 0, "keepdirty": 0,
             "statistics": dict.fromkeys(("reads", "writes", "deletes", "flushes",
                                          "activemap_updates", "read_errors", "write_errors",
-                                         "delete_errors", "flush_errors"), 0),
+                                         "delete_errors", "flush_errors", "reads_repaired"), 0),
             "queues": dict.fromkeys(("local", "send", "recv", "done", "idle"), 0),
             "resync": None, **fields}
 
