@@ -35,6 +35,8 @@ control::ResourceStatus control_status(const config::ResourceConfig& config,
   out.compression = config.compression;
   out.frontend = status.frontend;
   out.split_brain = status.split_brain;
+  out.inconsistent = status.inconsistent;
+  out.outdated = status.outdated;
   if (status.role != Role::init && !status.connected) out.reason = status.trouble;
   if (status.io.frozen) out.reason += "; requests wait until it is certain that it serves nobody";
   if (!status.working) return out;  // as the original without a worker
@@ -49,7 +51,6 @@ control::ResourceStatus control_status(const config::ResourceConfig& config,
   out.keepdirty = status.keepdirty;
   out.dirty_bytes = status.io.dirty_bytes;
   out.detached = status.io.local_lost;
-  out.inconsistent = status.io.stale_bytes > 0;
   out.counters = counters(status.io.io);
   out.queues.local = status.io.local_queue;
   out.queues.send = status.io.send_queue;

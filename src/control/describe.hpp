@@ -62,6 +62,7 @@ void describe(Fields& fields, Value& resource) {
   fields.flag("split_brain", resource.split_brain);
   fields.later_flag("detached", resource.detached);
   fields.flag("inconsistent", resource.inconsistent);
+  fields.later_flag("outdated", resource.outdated);
   fields.text_or_null("frontend", resource.frontend);
   fields.number("datasize_bytes", resource.datasize_bytes);
   fields.number("dirty_bytes", resource.dirty_bytes);

@@ -401,6 +401,7 @@ ResourceStatus Resource::status() const {
     if (!status.connected && status.trouble.empty()) status.trouble = "connecting to the peer";
     status.io = primary_->status();
     status.synced = status.synced && status.io.unsynced_bytes == 0;
+    status.inconsistent = status.io.stale_bytes > 0;
     status.datasize_bytes = primary_->volume().size_bytes;
     status.extentsize_bytes = primary_->extent_bytes();
     status.keepdirty = primary_->metadata().keepdirty;
@@ -408,6 +409,8 @@ ResourceStatus Resource::status() const {
     status.connected = status.working = session_->connected();
     status.split_brain = session_->split_brain();
     if (!status.connected) status.trouble = "no primary is connected";
+    status.inconsistent = secondary_->metadata().inconsistent;
+    status.outdated = secondary_->metadata().outdated;
     status.io.io = secondary_->statistics();
     status.io.slots_free = secondary_->requests_free();
     status.io.local_queue = secondary_->local_queue();

@@ -38,7 +38,7 @@ touch "$DIR/fail-writes"
 client a --ops 600 --depth 8
 verify a
 if [ "$ON_LOCAL_ERROR" = detach ]; then
-  wait_for a role=primary status=degraded detached=true "statistics.write_errors>0"
+  wait_for a role=primary status=degraded detached=true inconsistent=true "statistics.write_errors>0"
   case $(field a reason) in *"given up"*) ;; *) fail "the reason is: $(field a reason)" ;; esac
 
   say "the disk is well again: attached, completed, and alone good enough"

@@ -69,6 +69,7 @@ struct ResourceStatus {
   bool split_brain = false;   // the last handshake found both nodes written independently
   bool detached = false;      // primary: it gave its component up, the peer serves everything
   bool inconsistent = false;  // the local data are a mixture until a resync completes (INV-5)
+  bool outdated = false;      // secondary: the peer is known to hold newer data
   std::string frontend;       // where clients connect: "nbd+unix:///r0?socket=...", "/dev/hast/r0"
 
   std::uint64_t datasize_bytes = 0;

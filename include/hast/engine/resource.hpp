@@ -48,8 +48,10 @@ struct ResourceStatus {
   bool connected = false;
   bool synced = false;  // primary: connected, and the resync that a connection begins with is over
   bool split_brain = false;
-  std::string trouble;   // why not connected, one sentence
-  std::string frontend;  // where clients find it
+  bool inconsistent = false;  // the component is a mixture until a resync completes (INV-5)
+  bool outdated = false;      // whole, but the peer is known to hold newer data
+  std::string trouble;        // why not connected, one sentence
+  std::string frontend;       // where clients find it
   std::uint64_t datasize_bytes = 0;
   std::uint32_t extentsize_bytes = 0;
   std::uint32_t keepdirty = 0;

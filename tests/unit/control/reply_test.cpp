@@ -71,18 +71,19 @@ TEST_CASE("the JSON of a status is the documented one") {
   status.resync.reset();
   status.sourceaddr.clear();
   reply.resources.push_back({"shared", status});
-  CHECK(to_json(reply) ==
-        R"({"resources":[{"name":"shared","role":"primary","provname":"export",)"
-        R"("localpath":"/dev/ada0p4","remoteaddr":"tcp://10.0.0.233","sourceaddr":null,)"
-        R"("replication":"fullsync","checksum":"sha256","compression":"lzf","workerpid":1234,)"
-        R"("status":"degraded","reason":"the peer does not answer","split_brain":true,)"
-        R"("detached":false,"inconsistent":true,"frontend":"unix:///var/run/hast/shared.sock",)"
-        R"("datasize_bytes":18446744073709551615,"dirty_bytes":9223372036854775808,)"
-        R"("extentsize_bytes":2097152,"keepdirty":64,"statistics":{"reads":1,"writes":2,)"
-        R"("deletes":3,"flushes":4,"activemap_updates":5,"read_errors":6,"write_errors":7,)"
-        R"("delete_errors":8,"flush_errors":9,"reads_repaired":0},)"
-        R"("queues":{"local":10,"send":11,"recv":12,)"
-        R"("done":13,"idle":14},"resync":null}]})");
+  CHECK(
+      to_json(reply) ==
+      R"({"resources":[{"name":"shared","role":"primary","provname":"export",)"
+      R"("localpath":"/dev/ada0p4","remoteaddr":"tcp://10.0.0.233","sourceaddr":null,)"
+      R"("replication":"fullsync","checksum":"sha256","compression":"lzf","workerpid":1234,)"
+      R"("status":"degraded","reason":"the peer does not answer","split_brain":true,)"
+      R"("detached":false,"inconsistent":true,"outdated":false,"frontend":"unix:///var/run/hast/shared.sock",)"
+      R"("datasize_bytes":18446744073709551615,"dirty_bytes":9223372036854775808,)"
+      R"("extentsize_bytes":2097152,"keepdirty":64,"statistics":{"reads":1,"writes":2,)"
+      R"("deletes":3,"flushes":4,"activemap_updates":5,"read_errors":6,"write_errors":7,)"
+      R"("delete_errors":8,"flush_errors":9,"reads_repaired":0},)"
+      R"("queues":{"local":10,"send":11,"recv":12,)"
+      R"("done":13,"idle":14},"resync":null}]})");
 }
 
 TEST_CASE("a role reply says what was and what is, or why not") {
@@ -184,7 +185,8 @@ TEST_CASE("an older daemon, which does not know the newest fields, is understood
   StatusReply reply;
   reply.resources.push_back({"shared", primary()});
   std::string line = encode_result(kId, reply);
-  for (const std::string field : {R"("detached":false,)", R"(,"reads_repaired":0)"}) {
+  for (const std::string field :
+       {R"("detached":false,)", R"("outdated":false,)", R"(,"reads_repaired":0)"}) {
     const std::size_t at = line.find(field);
     REQUIRE(at != std::string::npos);
     line.erase(at, field.size());
