@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace hast::sim {
 
@@ -82,6 +83,52 @@ std::optional<std::string> FactGuard::look() {
   if (agree || counts_anew_) return std::nullopt;
   return fmt::format("counters went back: a {}/{}, b {}/{}", a->localcnt, a->remotecnt, b->localcnt,
                      b->remotecnt);
+}
+
+// Lags --------------------------------------------------------------------------------------------
+
+LagGuard::LagGuard(World& world, Peer peer)
+    : world_(world),
+      peer_(peer),
+      failed_a_(world.a().layout().data_bytes / world.a().drive().media.sector_bytes()),
+      failed_b_(failed_a_.size()) {
+  for (Machine* machine : {&world.a(), &world.b()})
+    machine->drive().completed = [this, machine](const port::DiskOp& op) {
+      completed(*machine, op);
+    };
+}
+
+LagGuard::~LagGuard() {
+  for (Machine* machine : {&world_.a(), &world_.b()}) machine->drive().completed = nullptr;
+}
+
+void LagGuard::completed(Machine& machine, const port::DiskOp& op) {
+  const std::uint64_t data = machine.layout().data_offset;
+  const bool tells = op.kind != IoKind::read && op.kind != IoKind::flush && op.offset_bytes >= data;
+  if (!tells || op.error == EOPNOTSUPP) return;
+  const std::uint64_t sector = machine.drive().media.sector_bytes();
+  const std::uint64_t first = (op.offset_bytes - data) / sector;
+  for (std::uint64_t s = first; s < first + op.length_bytes / sector; ++s)
+    op.error == 0 ? (void)failed(machine).reset(s) : (void)failed(machine).set(s);
+}
+
+bool LagGuard::is_noted(Machine& primary) {
+  const Result<ondisk::Metadata> mine = primary.metadata();
+  const Result<ondisk::Metadata> theirs = world_.other(primary).metadata();
+  if (!mine || mine->inconsistent) return true;
+  // A disk that is given up may note nothing any more; then the other node has to.
+  if (peer_ == Peer::original) return primary.status().io.local_lost;
+  return theirs && theirs->localcnt > mine->remotecnt;
+}
+
+void LagGuard::acknowledged(Machine& primary, std::uint64_t offset, std::uint64_t length) {
+  if (!primary.up()) return;
+  const std::uint64_t sector = primary.drive().media.sector_bytes();
+  if (!failed(primary).any_in(offset / sector, (offset + length) / sector - 1)) return;
+  if (is_noted(primary)) return;
+  wrong_.push_back(fmt::format(
+      "at {:.6f} a write at byte {} is acknowledged that {} has not, which is noted nowhere",
+      static_cast<double>(world_.now().count()) / 1e9, offset, primary.host()));
 }
 
 // Marks -------------------------------------------------------------------------------------------

@@ -40,6 +40,29 @@ class FactGuard {
   bool counts_anew_ = false;  // one of them, until the nodes have been equal
 };
 
+/// INV-5, INV-11, INV-12, at every acknowledgement: where the disk of the primary failed the write,
+/// it is on stable storage of either node that the other one alone has it.
+class LagGuard {
+ public:
+  /// An original as the other node can note nothing.
+  enum class Peer { native, original };
+  LagGuard(World& world, Peer peer);
+  ~LagGuard();
+  void acknowledged(Machine& primary, std::uint64_t offset, std::uint64_t length);
+  const std::vector<std::string>& wrong() const { return wrong_; }
+
+ private:
+  void completed(Machine& machine, const port::DiskOp& op);
+  bool is_noted(Machine& primary);
+  Bitmap& failed(Machine& machine) { return &machine == &world_.a() ? failed_a_ : failed_b_; }
+
+  World& world_;
+  Peer peer_;
+  Bitmap failed_a_;  // sectors of the volume whose last write failed
+  Bitmap failed_b_;
+  std::vector<std::string> wrong_;
+};
+
 /// INV-1, at every write: no byte of data is written on either node under an extent whose bit is
 /// not on stable storage of the other one's or its own activemap. Watches from its construction on.
 class MarkGuard {

@@ -88,6 +88,7 @@ void SimDisk::complete(port::DiskOp& op) {
   const Pending done = *found;
   pending_.erase(found);
   op.error = execute(done);
+  if (drive_.completed) drive_.completed(op);
   op.completed(op);
 }
 

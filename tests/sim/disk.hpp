@@ -40,6 +40,7 @@ struct Drive {
   bool opened = false;                                 // exclusively, by the living process
   std::uint64_t operations = 0;                        // submitted
   std::function<void(const port::DiskOp&)> submitted;  // sees each operation before it starts
+  std::function<void(const port::DiskOp&)> completed;  // and when it has ended, before its owner
 };
 
 struct DiskWorld {

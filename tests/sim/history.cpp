@@ -75,8 +75,10 @@ void History::end_read(const Range& range) {
 
 void History::begin(const Range& range, Stamp stamp) {
   begin_read(range);
-  for (std::uint64_t s = range.first; s < range.first + range.count; ++s)
+  for (std::uint64_t s = range.first; s < range.first + range.count; ++s) {
     sectors_[s].versions.push_back(stamp);
+    sectors_[s].touched = true;
+  }
 }
 
 History::Stamp History::begin_write(const Range& range) {
@@ -111,6 +113,14 @@ std::optional<std::string> History::read(const Range& range, ConstByteSpan bytes
   for (std::uint64_t i = 0; i < range.count; ++i) {
     auto wrong = read_sector(range.first + i, bytes.subspan(i * kSectorBytes, kSectorBytes));
     if (wrong) return wrong;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> History::read_beside(const History& fork, ConstByteSpan bytes) {
+  for (std::uint64_t s = 0; s < sectors(); ++s) {
+    if (fork.sectors_[s].touched) continue;
+    if (auto wrong = read_sector(s, bytes.subspan(s * kSectorBytes, kSectorBytes))) return wrong;
   }
   return std::nullopt;
 }

@@ -50,6 +50,8 @@ class History {
   /// Bytes of a write, and what is wrong with bytes that were read; nothing if they are possible.
   static void fill(Stamp stamp, const Range& range, ByteSpan bytes);
   std::optional<std::string> read(const Range& range, ConstByteSpan bytes);
+  /// The same for all of it, without what `fork` has written since it was made.
+  std::optional<std::string> read_beside(const History& fork, ConstByteSpan bytes);
 
   /// A flush covers what was acknowledged when it was sent.
   using Moment = std::vector<std::uint64_t>;
@@ -71,6 +73,7 @@ class History {
     std::uint64_t oldest = 0;    // version that is possible now
     std::uint64_t durable = 0;   // and after a power loss
     bool busy = false;
+    bool touched = false;    // written since the fork
     bool in_doubt = false;   // the power went while a write was on its way
     bool undefined = false;  // the last write failed
 

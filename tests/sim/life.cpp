@@ -22,6 +22,7 @@ Life::Life(SeededRandom random, Swarm swarm)
       guard_(world_, layer()),
       facts_(world_,
              swarm_.has_disk_errors() ? FactGuard::Disks::failing : FactGuard::Disks::sound),
+      lags_(world_, swarm_.native() ? LagGuard::Peer::native : LagGuard::Peer::original),
       primary_(&world_.a()),
       agreed_(line_->history.now()) {}
 
@@ -72,7 +73,14 @@ void Life::begin() {
   take_up(world_.b(), Role::secondary);
   take_up(world_.a(), Role::primary);
   line_->workload.attach(*primary_);
+  watch_acknowledgements(*line_);
   line_->workload.start();
+}
+
+void Life::watch_acknowledgements(Timeline& line) {
+  line.workload.acknowledged = [this, &line](const History::Range& range) {
+    lags_.acknowledged(line.workload.machine(), range.offset_bytes(), range.length_bytes());
+  };
 }
 
 void Life::happen(Trouble trouble) {
@@ -176,6 +184,7 @@ void Life::check() {
     for (const std::string& what : other_line_->workload.wrong()) blame("other half: " + what);
   }
   for (const std::string& what : guard_.wrong()) blame(what);
+  for (const std::string& what : lags_.wrong()) blame(what);
   if (auto problem = facts_.look()) blame(*problem);
   look_at_disks();
   if (diskless_ == nullptr) {

@@ -43,6 +43,7 @@ class Life {
 
   // The course of things.
   void begin();
+  void watch_acknowledgements(Timeline& line);
   void happen(Trouble trouble);
   void pass_time();
   void permit_alone();
@@ -74,6 +75,7 @@ class Life {
   void promote(Machine& machine);
   void hand_over();
   void early_hand_over();
+  void lose_disk_while_behind();
   void bounce(Machine& machine);
   void reload();
 
@@ -100,6 +102,7 @@ class Life {
   void split_brain();
   void part(Machine& former, Machine& other);
   void stay_frozen();
+  void flush_alone();
   void come_back(Machine& former);
   enum class Wrote { one, perhaps_both, both };
   void rejoin(Machine& winner, Machine& loser, Wrote wrote);
@@ -125,6 +128,7 @@ class Life {
   std::unique_ptr<Timeline> other_line_;  // in a split brain, of the node that was promoted
   MarkGuard guard_;
   FactGuard facts_;
+  LagGuard lags_;
   Machine* primary_;
   Machine* diskless_ = nullptr;         // has given up its disk, until it is in sync again
   bool lagging_ = false;                // the primary has not all that was acknowledged

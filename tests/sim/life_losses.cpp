@@ -234,11 +234,23 @@ void Life::early_hand_over() {
     if (world_.run_until([&next] { return next.status().connected; }, 1min)) {
       primary_ = &next;
       line_->workload.attach(next);
+      if (swarm_.has(Trouble::disk_bad) && random_.chance(40)) lose_disk_while_behind();
       return;
     }
     take_up(next, Role::secondary);
   }
   resume_primary();
+}
+
+/// What it has got by then is not all, and what its clients write now no map knows.
+void Life::lose_disk_while_behind() {
+  DiskFault fault;
+  fault.times = DiskFault::kForever;
+  primary_->drive().faults.push_back(fault);
+  pass_time();
+  lose(*primary_, draw_loss());
+  repair(*primary_);
+  restart_primary();
 }
 
 /// Role init and back, sometimes with a crash in the middle of it.

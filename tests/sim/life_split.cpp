@@ -19,6 +19,7 @@ void Life::split_brain() {
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
   if (mixes_halves_) return;  // what was given up before may still be there, and nobody knows where
+  if (swarm_.power_losses && random_.chance(30)) flush_alone();
   const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
   if (swarm_.freezes() && !forced_) {
@@ -58,6 +59,20 @@ void Life::stay_frozen() {
   abandoned_ = true;  // nothing was written to tell the halves apart by
 }
 
+/// A quiet hour: the secondary loses its power, and with it perhaps what only this flush vouches
+/// for. It comes back in time to be promoted.
+void Life::flush_alone() {
+  line_->workload.stop();
+  const bool quiet = world_.run_until([this] { return line_->workload.idle(); }, 1min);
+  if (quiet && primary_->serving() && secondary().up()) {
+    lose(secondary(), Loss::power);
+    const History::Moment sent = line_->history.now();
+    if (primary_->flush() == 0) line_->history.flushed(sent);
+    restart_secondary();
+  }
+  line_->workload.start();
+}
+
 /// Both nodes are primary, the former perhaps dead for a while.
 void Life::part(Machine& former, Machine& other) {
   if (random_.chance(60)) world_.network().cut_both(former.host(), other.host());
@@ -70,6 +85,7 @@ void Life::part(Machine& former, Machine& other) {
       std::make_unique<Timeline>(world_, line_->history.fork(), random_.fork(), swarm_.workload);
   if (swarm_.discards_refused) other_line_->workload.discards_are_advice();
   other_line_->workload.attach(other);
+  watch_acknowledgements(*other_line_);
   other_line_->workload.start();
   world_.run_until([&former] { return !former.status().connected; }, 1min);
 }
@@ -103,6 +119,11 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   if (!met) return blame("the halves of a split brain do not find each other (INV-13)");
   const bool split = winner.status().split_brain;
   if (!split && wrote == Wrote::both) return blame("a split brain was merged (INV-7)");
+  if (!split && !may_fall_back_) {
+    // What the former had promised, a flush alone included, went nowhere.
+    if (auto problem = line_->history.read_beside(other_line_->history, winner.data()))
+      blame("promised by the former primary: " + *problem);
+  }
   // Without one the node that wrote alone, which is the one that was promoted, was the source.
   if (&winner != primary_ || !split) line_.swap(other_line_);
   other_line_->workload.stop();

@@ -27,6 +27,8 @@ JUDGES = [
     ("went back:", "history: acknowledged data are missing"),
     ("never written there", "history: strange data"),
     ("the last read failed", "history: data cannot be read"),
+    ("noted nowhere", "lags: an acknowledgement that only one node can keep"),
+    ("promised by the former", "history: a half of a split brain is lost"),
     ("not marked", "marks: a write under a bit that is not durable"),
     ("marked on neither node", "difference under no mark"),
     ("bytes differ", "difference when in sync"),

@@ -126,6 +126,7 @@ void Workload::write(unsigned client, IoKind kind) {
     const Outcome failure = error == kUnknown ? Outcome::open : Outcome::failed;
     history_.end_write(range, error == 0 ? success : failure);
     if (error == 0 && success != Outcome::open) {
+      if (acknowledged) acknowledged(range);
       ++written_;
       if (alone) ++written_alone_;
     }

@@ -3,6 +3,7 @@
 // collect what is wrong. Everything is drawn from one seed and happens on the virtual clock.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,10 +39,13 @@ class Workload {
 
   /// Requests go there from now on, whenever it serves.
   void attach(Machine& machine) { machine_ = &machine; }
+  Machine& machine() { return *machine_; }
   void start();
   /// No new requests.
   void stop() { running_ = false; }
   bool idle() const { return in_flight_ == 0; }
+  /// Sees each change that was acknowledged, at that moment.
+  std::function<void(const History::Range&)> acknowledged;
 
   std::uint64_t answered() const { return answered_; }
   std::uint64_t failed() const { return failed_; }    // with an error
