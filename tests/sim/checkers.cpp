@@ -131,6 +131,25 @@ void LagGuard::acknowledged(Machine& primary, std::uint64_t offset, std::uint64_
       static_cast<double>(world_.now().count()) / 1e9, offset, primary.host()));
 }
 
+// Counts ------------------------------------------------------------------------------------------
+
+std::optional<std::string> uncounted(World& world, Machine& primary, const History::Range& range,
+                                     History::Stamp stamp) {
+  Machine& other = world.other(primary);
+  const bool tells = stamp != History::kZeros && primary.up() &&
+                     primary.settings().replication == Replication::fullsync &&
+                     belong_together(primary, other) && other.status().role != Role::primary;
+  if (!tells) return std::nullopt;
+  std::vector<std::byte> written(range.length_bytes());
+  History::fill(stamp, range, written);
+  const std::uint64_t begin = other.layout().data_offset + range.offset_bytes();
+  if (test::same_bytes(written, other.drive().media.newest(begin, written.size())))
+    return std::nullopt;
+  if (primary.metadata()->localcnt > other.metadata()->remotecnt) return std::nullopt;
+  return fmt::format("a write at byte {} is acknowledged that {} has not, and not counted (INV-3)",
+                     range.offset_bytes(), other.host());
+}
+
 // Marks -------------------------------------------------------------------------------------------
 
 MarkGuard::MarkGuard(World& world, Layer layer)

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "history.hpp"
 #include "world.hpp"
 
 namespace hast::sim {
@@ -62,6 +63,11 @@ class LagGuard {
   Bitmap failed_b_;
   std::vector<std::string> wrong_;
 };
+
+/// INV-3: what fullsync acknowledged and the other node has not is counted, on the platter. Nothing
+/// if that is so.
+std::optional<std::string> uncounted(World& world, Machine& primary, const History::Range& range,
+                                     History::Stamp stamp);
 
 /// INV-1, at every write: no byte of data is written on either node under an extent whose bit is
 /// not on stable storage of the other one's or its own activemap. Watches from its construction on.

@@ -78,7 +78,12 @@ void Life::begin() {
 }
 
 void Life::watch_acknowledgements(Timeline& line) {
-  line.workload.acknowledged = [this, &line](const History::Range& range) {
+  line.workload.acknowledged = [this, &line](const History::Range& range, History::Stamp stamp) {
+    // A reload changes the mode of what is under way, and not at the same time on both nodes. With
+    // its power a node may lose what it has confirmed, its answer being on its way.
+    if (!swarm_.has(Trouble::reload) && !swarm_.power_losses && !split_) {
+      if (auto problem = uncounted(world_, line.workload.machine(), range, stamp)) blame(*problem);
+    }
     lags_.acknowledged(line.workload.machine(), range.offset_bytes(), range.length_bytes());
   };
 }

@@ -37,7 +37,13 @@ void Life::lose_at_operation(Machine& machine) {
 
 void Life::lose_primary() {
   if (!primary_->up()) return restart_primary();
-  lose_at_operation(*primary_);
+  if (secondary().up() && random_.chance(30)) {  // much is received there that is not done yet
+    secondary().drive().options.max_latency = 300ms;
+    world_.run_for(200ms);
+    lose(*primary_, draw_loss());
+  } else {
+    lose_at_operation(*primary_);
+  }
   if (random_.chance(30)) pass_time();
   if (other_held_everything_ && secondary().up() && random_.chance(60)) {
     Machine& lost = *primary_;
@@ -62,6 +68,7 @@ void Life::lose_secondary() {
 void Life::lose_both() {
   if (primary_->up() && random_.chance(40)) {  // right after something was promised
     const std::uint64_t flushed = line_->workload.flushed();
+    if (secondary().up() && random_.chance(50)) secondary().drive().options.max_latency = 300ms;
     world_.run_until([this, flushed] { return line_->workload.flushed() > flushed; }, 2s);
     lose(*primary_, draw_loss());
   }
@@ -126,8 +133,27 @@ void Life::resume_primary() {
   if ((is_behind && primary_->status().role != Role::primary) || is_refused(*primary_)) give_way();
 }
 
+namespace {
+
+/// Whatever a new process finds of its metadata: flushed, or written last.
+bool says_unfit(Machine& machine) {
+  const DiskMedia& media = machine.drive().media;
+  const std::uint64_t second = *machine.layout().second_copy;
+  const auto is_unfit = [](const Result<ondisk::Metadata>& facts) {
+    return facts && (facts->inconsistent || facts->outdated);
+  };
+  return is_unfit(machine.metadata()) &&
+         is_unfit(ondisk::choose(ondisk::decode(media.newest(0, ondisk::kMetadataBytes)),
+                                 ondisk::decode(media.newest(second, ondisk::kMetadataBytes))));
+}
+
+}  // namespace
+
 /// Becomes primary, unless its own disk says that the other one has newer data.
 bool Life::is_refused(Machine& machine) {
+  // Without a connection nobody can make it whole meanwhile.
+  const bool unfit =
+      machine.status().role != Role::primary && !machine.status().connected && says_unfit(machine);
   const auto is_unfit = [&machine] {
     const std::optional<Result<Role>> changed = machine.role(Role::primary);
     if (!changed || *changed) return false;
@@ -140,6 +166,8 @@ bool Life::is_refused(Machine& machine) {
     if (is_unfit()) return true;
   }
   take_up(machine, Role::primary);
+  if (unfit && machine.status().role == Role::primary)
+    blame(machine.name() + " says itself that it is behind, and is promoted (INV-5)");
   return false;
 }
 

@@ -119,7 +119,8 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   if (!met) return blame("the halves of a split brain do not find each other (INV-13)");
   const bool split = winner.status().split_brain;
   if (!split && wrote == Wrote::both) return blame("a split brain was merged (INV-7)");
-  if (!split && !may_fall_back_) {
+  // Who had to be promoted by force, or freezes, may lack something and does not know it.
+  if (!split && !may_fall_back_ && wrote == Wrote::one && !swarm_.freezes()) {
     // What the former had promised, a flush alone included, went nowhere.
     if (auto problem = line_->history.read_beside(other_line_->history, winner.data()))
       blame("promised by the former primary: " + *problem);

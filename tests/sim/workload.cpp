@@ -112,9 +112,11 @@ void Workload::write(unsigned client, IoKind kind) {
   asked.fua = random_.chance(options_.forced);
   asked.offset_bytes = range.offset_bytes();
   asked.length_bytes = range.length_bytes();
+  History::Stamp stamp = History::kZeros;
   if (kind == IoKind::write) {
+    stamp = history_.begin_write(range);
     asked.data.resize(range.length_bytes());
-    History::fill(history_.begin_write(range), range, asked.data);
+    History::fill(stamp, range, asked.data);
   } else {
     history_.begin_zeroes(range);
   }
@@ -122,11 +124,11 @@ void Workload::write(unsigned client, IoKind kind) {
   Outcome success = asked.fua ? Outcome::acknowledged_durable : Outcome::acknowledged;
   if (kind == IoKind::discard && discards_are_advice_) success = Outcome::open;
   const bool alone = !machine_->status().connected;
-  asked.done = [this, client, range, success, alone](int error, ConstByteSpan) {
+  asked.done = [this, client, range, stamp, success, alone](int error, ConstByteSpan) {
     const Outcome failure = error == kUnknown ? Outcome::open : Outcome::failed;
     history_.end_write(range, error == 0 ? success : failure);
     if (error == 0 && success != Outcome::open) {
-      if (acknowledged) acknowledged(range);
+      if (acknowledged) acknowledged(range, stamp);
       ++written_;
       if (alone) ++written_alone_;
     }

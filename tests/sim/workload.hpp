@@ -45,7 +45,7 @@ class Workload {
   void stop() { running_ = false; }
   bool idle() const { return in_flight_ == 0; }
   /// Sees each change that was acknowledged, at that moment.
-  std::function<void(const History::Range&)> acknowledged;
+  std::function<void(const History::Range&, History::Stamp)> acknowledged;
 
   std::uint64_t answered() const { return answered_; }
   std::uint64_t failed() const { return failed_; }    // with an error
