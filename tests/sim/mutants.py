@@ -3,6 +3,7 @@
 simulator and runs it until a life goes wrong. Writes the table tests/sim/mutants.md.
 
 usage: mutants.py [--build DIR] [--seeds N] [--table FILE] [--jobs N] [NAME...]
+       mutants.py --check: do they still fit the sources, and do the documents name each of them?
 
 A mutant is a text: `rule:`, `removes:`, then for each edit `file:` and the old and the new lines
 between <<<<, ==== and >>>>. The old ones must be there exactly once. All must be caught within N
@@ -24,11 +25,12 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What the judges say, and who they are. The first that fits.
 JUDGES = [
+    ("promised by the former", "history: a half of a split brain is lost"),
+    ("not counted", "counts: an acknowledgement that nobody counted"),
     ("went back:", "history: acknowledged data are missing"),
     ("never written there", "history: strange data"),
     ("the last read failed", "history: data cannot be read"),
     ("noted nowhere", "lags: an acknowledgement that only one node can keep"),
-    ("promised by the former", "history: a half of a split brain is lost"),
     ("not marked", "marks: a write under a bit that is not durable"),
     ("marked on neither node", "difference under no mark"),
     ("bytes differ", "difference when in sync"),
@@ -42,6 +44,7 @@ JUDGES = [
     ("never answered", "liveness"),
     ("waits for minutes", "liveness"),
     ("does not become", "liveness"),
+    ("says itself that", "roles: an unfit node is promoted"),
     ("refuses to be", "a role is refused"),
     ("aborted", "assertion"),
     ("unexpected:", "an error in the log without a cause"),
@@ -60,15 +63,22 @@ class Mutant:
         if not self.edits:
             raise SystemExit(f"{path}: no edits")
 
+    def misfits(self, tree):
+        for file, old, _ in self.edits:
+            path = tree / file
+            times = path.read_text().count(old) if path.is_file() else 0
+            if times != 1:
+                yield (f"{self.name}: its lines are {times} times in {file};"
+                       " adapt the mutant to the code")
+
     def plant(self, tree):
         originals = {}
+        for misfit in self.misfits(tree):
+            raise SystemExit(misfit)
         for file, old, new in self.edits:
             path = tree / file
             text = path.read_text()
             originals.setdefault(path, text)
-            if text.count(old) != 1:
-                raise SystemExit(f"{self.name}: its lines are {text.count(old)} times in {file};"
-                                 " adapt the mutant to the code")
             path.write_text(text.replace(old, new))
         return originals
 
@@ -155,17 +165,33 @@ def table(results, seeds):
     return "\n".join(lines) + "\n"
 
 
+def check(mutants):
+    """Quick, without a build."""
+    problems = [misfit for mutant in mutants for misfit in mutant.misfits(ROOT)]
+    for document in ["docs/invariants.md", "tests/sim/mutants.md"]:
+        named = set(re.findall(r"[a-z0-9-]+", (ROOT / document).read_text()))
+        problems += [f"{document} does not name the mutant {mutant.name}"
+                     for mutant in mutants if mutant.name not in named]
+    for problem in problems:
+        print(problem)
+    print(f"{len(mutants)} mutants: {len(problems)} problems")
+    return 1 if problems or not mutants else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description="Plants mutants and lets the simulator find them.")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/mutants")
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--table", type=pathlib.Path, default=ROOT / "tests/sim/mutants.md")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("names", nargs="*", metavar="NAME")
     arguments = parser.parse_args()
 
     mutants = [Mutant(path) for path in sorted((ROOT / "tests/sim/mutants").glob("*.mutant"))
                if not arguments.names or path.stem in arguments.names]
+    if arguments.check:
+        return check(mutants)
     free = queue.Queue()
     for job in range(arguments.jobs):
         workshop = Workshop(arguments.build / str(job))
