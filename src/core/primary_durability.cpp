@@ -139,8 +139,11 @@ void Primary::tell_alone() {
   if (!peer_native_ || alone_ != Alone::unsaid) return;
   alone_ = Alone::telling;
   alone_order_.kind = PeerOrder::Kind::alone;
-  alone_order_.generations = {};
+  // It has everything: what it begins now succeeds whatever either node was in (INV-7).
+  const Generations& mine = metadata().generations;
+  alone_order_.generations = peer_generations_.contains(mine.current) ? peer_generations_ : mine;
   alone_order_.generations.begin(random_.next_id());
+  alone_order_.generations.synced = Generations::kUntracked;
   volume_.outbox.send(alone_op_);
 }
 
@@ -148,8 +151,7 @@ void Primary::alone_done(RemoteOp& op) {
   alone_ = op.error == 0 ? Alone::told : Alone::unsaid;
   if (op.error == 0) {
     ++peer_.local;
-    peer_generations_.begin(alone_order_.generations.current);
-    peer_generations_.synced = Generations::kUntracked;
+    peer_generations_ = alone_order_.generations;
   } else {
     peer_native_ = false;  // until the next connection: this one is over
     if (op.error != ENOTCONN) peer_failed(IoKind::flush, 0, op.error);

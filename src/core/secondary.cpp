@@ -130,7 +130,12 @@ void Secondary::obey(PeerRequest& request) {
       break;
     case PeerOrder::Kind::alone:
       ++mine.localcnt;
-      mine.generations.begin(order.generations.current);
+      // A primary whose map tracks nothing: its word counts only if it knows where this node is.
+      if (order.generations.contains(mine.generations.current)) {
+        mine.generations = order.generations;
+      } else {
+        mine.generations.begin(order.generations.current);
+      }
       mine.generations.synced = Generations::kUntracked;
       mine.outdated = false;
       break;

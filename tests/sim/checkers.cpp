@@ -146,6 +146,8 @@ std::optional<std::string> uncounted(World& world, Machine& primary, const Histo
   if (test::same_bytes(written, other.drive().media.newest(begin, written.size())))
     return std::nullopt;
   if (primary.metadata()->localcnt > other.metadata()->remotecnt) return std::nullopt;
+  // An empty disk in place of the one that had it says itself that it lacks everything.
+  if (other.metadata()->inconsistent) return std::nullopt;
   return fmt::format("a write at byte {} is acknowledged that {} has not, and not counted (INV-3)",
                      range.offset_bytes(), other.host());
 }

@@ -13,8 +13,8 @@ struct PeerOrder {
     none,
     sync_begin,  // blocks follow that make a mixture of what you have (INV-5)
     sync_end,    // the nodes are equal; `generations` are those of both
-    alone,       // you alone hold everything; a generation begins with you (INV-12)
-    goodbye,     // the primary leaves in an orderly way
+    alone,    // you alone hold everything; `generations` are yours, the newest of them new (INV-12)
+    goodbye,  // the primary leaves in an orderly way
   };
   Kind kind = Kind::none;
   bool current = false;  // goodbye: the secondary has everything

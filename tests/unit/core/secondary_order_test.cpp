@@ -112,6 +112,26 @@ TEST_CASE("INV-12: a node that is told to be alone is ahead from then on, for ei
   finish_native(rig);
 }
 
+TEST_CASE("INV-7: a node that is told to be alone succeeds what the primary counted before, too") {
+  SecondaryRig rig;
+  start_native(rig);
+  Generations both = generation(4);
+  both.synced = 4;
+  order(rig, 1, {PeerOrder::Kind::sync_end, false, both});
+  Generations alone = both;
+  alone.begin(5);  // the primary's own, of which this node has heard nothing
+  alone.begin(6);
+  order(rig, 2, {PeerOrder::Kind::alone, false, alone});
+  rig.disk().run_all();
+  CHECK(metadata_on(rig.media(), rig.shape(), Layer::durable)->generations.contains(5));
+  PrimaryFacts primary{SecondaryRig::kResuid, false, {1, 0}, both};
+  primary.generations.begin(5);
+  const Result<SyncDecision> decision = rig.secondary().decide(primary);
+  REQUIRE(decision);
+  CHECK(decision->source == SyncSource::secondary);
+  finish_native(rig);
+}
+
 TEST_CASE("a primary that leaves while this node lacks something makes it outdated") {
   for (const bool current : {true, false}) {
     SecondaryRig rig;
