@@ -57,7 +57,7 @@ void Secondary::session_started(Dialect dialect) {
   HAST_ASSERT(!in_session_);
   ++session_;
   in_session_ = true;
-  handed_over_ = false;
+  handed_over_ = alone_untold_ = false;
   dialect_ = dialect;
   merged_ = false;
   highest_seq_ = 0;
@@ -101,7 +101,10 @@ void Secondary::submit(PeerRequest& request) {
   const bool is_order = request.order.kind != PeerOrder::Kind::none;
   const int error = is_order ? 0 : check(request);
   if (error != 0) return refuse(request, error);
-  if (!merged_) map_is_merged();
+  // A primary that tells this first may have no disk to store the map on: not before it is durable
+  // that everything is here, and where is not known (INV-12).
+  alone_untold_ = alone_untold_ || (!merged_ && request.order.kind == PeerOrder::Kind::alone);
+  if (!merged_ && !alone_untold_) map_is_merged();
   if (is_order) return obey(request);
   if (marking_) {
     request.state = PeerRequest::State::held;
@@ -163,6 +166,8 @@ void Secondary::orders_committed(Ticket ticket, int error) {
       continue;
     }
     if (request->order.kind == PeerOrder::Kind::sync_begin) marking_ = false;
+    const bool alone = request->order.kind == PeerOrder::Kind::alone && error == 0;
+    if (alone && std::exchange(alone_untold_, false) && answerable(request->final)) map_is_merged();
     if (request->order.kind == PeerOrder::Kind::goodbye)
       handed_over_ = error == 0 && request->order.current && !metadata().inconsistent;
     refuse(*request, error);

@@ -188,6 +188,7 @@ class Secondary final : private MetadataWriter::Observer {
 
   std::uint64_t session_ = 0;
   bool in_session_ = false;
+  bool alone_untold_ = false;  // the session began with an ALONE that is not durable yet
   bool handed_over_ = false;
   bool merged_ = false;  // the first request of the session proved that the primary has our map
 

@@ -132,6 +132,28 @@ TEST_CASE("INV-7: a node that is told to be alone succeeds what the primary coun
   finish_native(rig);
 }
 
+TEST_CASE(
+    "INV-2: a map is kept until it is durable that everything is here, and where is unknown") {
+  SecondaryRig rig;
+  preset_map(rig.media(), rig.shape(), {1});
+  start_native(rig);
+  const auto map = [&rig] { return map_on(rig.media(), rig.shape()).count(); };
+  SECTION("the primary may have no disk to merge it into") {
+    rig.disk().fail({.kind = IoKind::write, .begin = 0, .end = ondisk::kMetadataBytes});
+    order(rig, 1, {PeerOrder::Kind::alone, false, generation(5)});
+    rig.read(2, 0, 512);
+    rig.disk().run_all();
+    CHECK(map() == 1);
+  }
+  SECTION("durable: it is needed no more") {
+    order(rig, 1, {PeerOrder::Kind::alone, false, generation(5)});
+    rig.read(2, 0, 512);
+    rig.disk().run_all();
+    CHECK(map() == 0);
+  }
+  finish_native(rig);
+}
+
 TEST_CASE("a primary that leaves while this node lacks something makes it outdated") {
   for (const bool current : {true, false}) {
     SecondaryRig rig;
