@@ -272,6 +272,7 @@ void Primary::clean_map() {
 }
 
 void Primary::sync_incomplete() {
+  synced_ = false;  // also where nothing is left to copy, but the flush that proves it (INV-13)
   retry_ticks_ = kResyncRetryTicks;
   happened({.kind = Event::Kind::sync_incomplete,
             .bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes()});

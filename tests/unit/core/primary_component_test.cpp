@@ -161,6 +161,34 @@ TEST_CASE("a repair ends when the link is lost, and nothing was changed") {
   CHECK(rig.primary().status().io.reads_repaired == 0);
 }
 
+TEST_CASE("INV-13: a resync that lacks only the proof of its end is tried again") {
+  RigOptions options;
+  options.primary.replication = Replication::async;
+  PrimaryRig rig(options);
+  prepare(rig, 3);
+  rig.peer().fail({.kind = IoKind::discard, .error = EOPNOTSUPP});
+  rig.client().discard(0, 4096);
+  rig.settle();
+  const auto early = rig.client().write(2 * kExtent, 4096, 5);
+  rig.settle_locally();
+  REQUIRE(rig.client().ok(early));  // on its way to the peer, so that the component is kept
+  rig.disk().fail({.kind = IoKind::flush});  // that of the end
+  rig.primary().tick();
+  for (rig.settle_locally(); rig.peer().take() > 0; rig.settle_locally()) {
+    while (rig.peer().arrived() > 1) rig.peer().reply(rig.peer().arrived() - 1);
+  }
+  REQUIRE(rig.events().count(Event::Kind::sync_incomplete) == 1);
+  REQUIRE_FALSE(rig.primary().local_lost());
+  rig.settle();
+  const auto equal = [&rig] {
+    return rig.events().count(Event::Kind::sync_done) + rig.events().count(Event::Kind::in_sync);
+  };
+  const std::size_t before = equal();
+  rig.tick(31);
+  CHECK(equal() == before + 1);
+  CHECK(rig.images_equal());
+}
+
 // Giving the component up and taking it back ------------------------------------------------------
 
 TEST_CASE("on_local_error detach: the first failed write gives the component up, the peer serves") {
