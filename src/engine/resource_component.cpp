@@ -61,9 +61,9 @@ Awaitable<Result<Attached>> Resource::take_component_back() {
                     fmt::format("{} is {} here; only a primary gives its component up",
                                 settings_.name, to_string(role_))};
   if (!primary_->local_lost()) co_return Attached{};
+  const Error busy{Errc::component_busy, 0, "requests to the failed disk have not ended yet"};
   co_await wait_until([this] { return primary_->component_idle(); }, kAttachTime);
-  if (!primary_->component_idle())
-    co_return Error{Errc::component_busy, 0, "requests to the failed disk have not ended yet"};
+  if (!primary_->component_idle()) co_return busy;
 
   disk_->close();  // it may be the very same device, which only one may have open
   Result<std::unique_ptr<LocalDisk>> opened = open_disk();
@@ -75,6 +75,7 @@ Awaitable<Result<Attached>> Resource::take_component_back() {
 
   // Meanwhile the core may have tried to write to what is closed.
   co_await wait_until([this] { return primary_->component_idle(); }, kAttachTime);
+  if (!primary_->component_idle()) co_return busy;
   disk_->replace_with(*arriving_disk_);
   component->disk = disk_.get();
   Result<void> accepted = primary_->attach(*component);
