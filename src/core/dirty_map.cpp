@@ -24,7 +24,11 @@ DirtyMap::DirtyMap(std::uint64_t data_bytes, std::uint32_t extent_bytes, std::ui
       hot_limit_(keepdirty_),
       cleaned_(extents_.size()),
       cleaned_before_(extents_.size()) {
-  hot_.reserve(std::min<std::uint64_t>(std::uint64_t{keepdirty_} * kHotGrowth, extents_.size()));
+  hot_.reserve(most_hot());
+}
+
+std::uint64_t DirtyMap::most_hot() const {
+  return std::min<std::uint64_t>(std::uint64_t{keepdirty_} * kHotGrowth, extents_.size());
 }
 
 void DirtyMap::load(ConstByteSpan image) {
@@ -128,10 +132,8 @@ std::uint64_t DirtyMap::clean() {
 }
 
 void DirtyMap::age() {
-  const std::uint64_t most =
-      std::min<std::uint64_t>(std::uint64_t{keepdirty_} * kHotGrowth, extents_.size());
   if (missed_ > 0) {
-    hot_limit_ = std::max<std::uint64_t>(hot_limit_, std::min(most, hot_limit_ + missed_));
+    hot_limit_ = std::max<std::uint64_t>(hot_limit_, std::min(most_hot(), hot_limit_ + missed_));
   } else if (hot_limit_ > keepdirty_) {
     hot_limit_ -= divide_up(hot_limit_ - keepdirty_, 2 * kPeriodTicks);
   }

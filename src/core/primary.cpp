@@ -324,7 +324,7 @@ bool Primary::discards_possible() const {
 
 void Primary::write_locked(Slot& slot) {
   slot.holds_lock = true;
-  if (local_lost_ && attach_ == Attach::none) return dispatch(slot);
+  if (local_lost_ && !attaching()) return dispatch(slot);
   slot.holds_extents = true;
   if (volume_.map.begin_write(slot.extents) == DirtyMap::Start::stable) return dispatch(slot);
   ++io_.activemap_updates;

@@ -76,12 +76,8 @@ bool Primary::holds_something_alone() const {
   if (local_lost_) return false;
   const Bitmap& unsynced = volume_.map.unsynced();
   if (!peer_ahead_) return unsynced.any();
-  for (std::uint64_t e = unsynced.find_next(0); e != Bitmap::npos; e = unsynced.find_next(e + 1)) {
-    const std::uint64_t begin = e * volume_.map.extent_bytes();
-    const std::uint64_t length =
-        std::min<std::uint64_t>(volume_.map.extent_bytes(), volume_.data_bytes() - begin);
-    if (!volume_.stale.any_in(begin, length)) return true;
-  }
+  for (std::uint64_t e = unsynced.find_next(0); e != Bitmap::npos; e = unsynced.find_next(e + 1))
+    if (!volume_.stale.any_in_extent(e)) return true;
   return false;
 }
 
@@ -124,11 +120,8 @@ bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everythin
 /// back: what is not proven to be flushed on it, and what is written from now on.
 void Primary::lose_local(int error) {
   local_lost_ = true;
-  attach_ = Attach::none;
   durable_sequence_ = metadata_.durable_sequence();
-  const Bitmap& unproven = volume_.map.image();
-  for (std::uint64_t e = unproven.find_next(0); e != Bitmap::npos; e = unproven.find_next(e + 1))
-    volume_.stale.set_extent(e, volume_.data_bytes());
+  volume_.stale.set_extents(volume_.map.image());
   resync_.stop();
   repair_.stop();
   sync_due_ = sync_ending_ = false;
@@ -147,7 +140,7 @@ bool Primary::component_idle() const {
 
 Result<void> Primary::attach(const Component& component) {
   Entry entry(*this);
-  HAST_ASSERT(local_lost_ && attach_ == Attach::none && component_idle());
+  HAST_ASSERT(local_lost_ && !attaching() && component_idle());
   const ondisk::Metadata& found = component.metadata;
   if (!(component.layout == volume_.component.layout) ||
       component.sector_bytes() > volume_.component.sector_bytes())
@@ -156,17 +149,12 @@ Result<void> Primary::attach(const Component& component) {
   if (!is_new && found.resuid != metadata().resuid) return Errc::resuid_mismatch;
   // An older state of it, or another disk: what it lacks is not known.
   if (is_new || found.sequence < durable_sequence_) volume_.stale.set_all();
-  for (std::uint64_t e = 0; e < volume_.map.extents(); ++e) {
-    const std::uint64_t begin = e * volume_.map.extent_bytes();
-    const std::uint64_t length =
-        std::min<std::uint64_t>(volume_.map.extent_bytes(), volume_.data_bytes() - begin);
-    if (volume_.stale.any_in(begin, length)) volume_.map.need_sync({e, e});
-  }
+  for (std::uint64_t e = 0; e < volume_.map.extents(); ++e)
+    if (volume_.stale.any_in_extent(e)) volume_.map.need_sync({e, e});
   volume_.map.forget_stable();
   metadata_.continue_on(component);
   metadata_.change().inconsistent = true;  // INV-5: before the first block is copied here
   metadata_.change().sync_from = peer_generations_.current;
-  attach_ = Attach::marking;
   attach_metadata_ticket_ = metadata_.commit();
   attach_map_ticket_ = commit_.commit();  // INV-1
   return {};
@@ -175,11 +163,10 @@ Result<void> Primary::attach(const Component& component) {
 /// Called as the commits end. Writes go to the component from the moment that it can say what it
 /// lacks.
 void Primary::attach_step(Ticket& ticket, Ticket ended, int error) {
-  if (attach_ != Attach::marking || ticket == 0 || ended < ticket) return;
+  if (ticket == 0 || ended < ticket) return;
   ticket = 0;
   attach_error_ = error != 0 ? error : attach_error_;
-  if (attach_metadata_ticket_ != 0 || attach_map_ticket_ != 0) return;
-  attach_ = Attach::none;
+  if (attaching()) return;
   const int failed = std::exchange(attach_error_, 0);
   if (failed != 0) return happened({.kind = Event::Kind::local_lost, .error = failed});
   local_lost_ = false;

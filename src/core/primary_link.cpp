@@ -97,10 +97,7 @@ bool Primary::merge(const PeerAnswer& answer) {
   if (!nothing_new) volume_.map.need_sync_bits(answer.map);
   if (answer.source == SyncSource::primary) return metadata_changed;
 
-  const Bitmap& differs = volume_.map.unsynced();
-  for (std::uint64_t e = differs.find_next(0); e != Bitmap::npos && !nothing_new;
-       e = differs.find_next(e + 1))
-    volume_.stale.set_extent(e, volume_.data_bytes());  // INV-6
+  if (!nothing_new) volume_.stale.set_extents(volume_.map.unsynced());  // INV-6
   peer_ahead_ = true;
   lag_ = Lag::recording;  // INV-5: before the first block is copied here
   metadata_.change().inconsistent = true;

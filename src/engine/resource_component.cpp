@@ -10,6 +10,7 @@
 #include "hast/engine/component_loader.hpp"
 #include "hast/engine/disk_wait.hpp"
 #include "hast/engine/resource.hpp"
+#include "hast/wire/compression.hpp"
 
 namespace hast::engine {
 
@@ -123,14 +124,6 @@ Awaitable<Result<Discarded>> Resource::give_up_own_changes(DiscardOrder order) {
   co_return discarded;
 }
 
-namespace {
-
-bool is_zero(ConstByteSpan bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
-
-}  // namespace
-
 /// At the same offsets in a sparse file of the volume's size.
 Awaitable<Result<void>> Resource::save_extents(Bitmap extents, std::string path) {
   const ondisk::Layout layout = secondary_->layout();
@@ -147,7 +140,7 @@ Awaitable<Result<void>> Resource::save_extents(Bitmap extents, std::string path)
     for (std::uint64_t at = e * layout.extent_bytes; at < end && error == 0; at += kCopyBytes) {
       const ByteSpan piece = buffer.span().first(std::min(kCopyBytes, end - at));
       error = co_await wait.read(disk_.get(), layout.data_offset + at, piece);
-      if (error == 0 && !is_zero(piece))
+      if (error == 0 && !wire::is_all_zero(piece))
         error = co_await wait.write(arriving_disk_.get(), at, piece);
     }
   }

@@ -40,8 +40,7 @@ void Resource::permission_wanted() {
   if (!ticking_ || std::exchange(asking_, true)) return;
   log_.warning(
       "The peer is out of sight: requests wait until it is back{}, or an operator who knows that "
-      "it "
-      "serves nobody says: hastctl role --force primary {}.",
+      "it serves nobody says: hastctl role --force primary {}.",
       settings_.fence.empty() ? "" : ", the fence hook succeeds", settings_.name);
   run_hook({"freeze", settings_.name});
   tasks_.spawn(ask_to_go_alone());

@@ -171,7 +171,6 @@ Awaitable<Result<void>> Session::answer() {
   wire::SecondReply reply;
   reply.datasize = static_cast<std::int64_t>(secondary_.layout().data_bytes);
   reply.extentsize = static_cast<std::int32_t>(secondary_.layout().extent_bytes);
-  reply.localcnt = secondary_.metadata().localcnt;
   reply.remotecnt = secondary_.metadata().remotecnt;
   reply.native.generations = secondary_.metadata().generations;
   reply.native.inconsistent = secondary_.metadata().inconsistent;

@@ -101,6 +101,7 @@ class DirtyMap {
   void mark_unsynced(std::uint64_t extent);
   void touch_hot(std::uint64_t extent);
   void drop_coldest();
+  std::uint64_t most_hot() const;
   void hot_unlink(std::uint32_t place);
   void hot_push_front(std::uint32_t place);
   void page_changed(std::uint64_t extent) { changed_pages_.set(extent / 8 / kPageBytes); }

@@ -142,7 +142,7 @@ class Primary final : public port::RequestSink,
   /// was lost, or everything if it is new or older than it should be.
   /// Errors: size_mismatch (it is laid out differently), resuid_mismatch (it belongs elsewhere).
   Result<void> attach(const Component& component);
-  bool attaching() const { return attach_ != Attach::none; }
+  bool attaching() const { return attach_metadata_ticket_ != 0 || attach_map_ticket_ != 0; }
 
   // Without the peer (GoAlone::if_permitted).
   void set_go_alone(GoAlone rule);
@@ -167,7 +167,6 @@ class Primary final : public port::RequestSink,
   enum class Episode : std::uint8_t { none, counting, counted };
   enum class Lag : std::uint8_t { none, recording, recorded };
   enum class Alone : std::uint8_t { unsaid, telling, told };
-  enum class Attach : std::uint8_t { none, marking };
   class Entry;  // delivers at the end of the outermost call into the core
 
   // Requests.
@@ -298,8 +297,8 @@ class Primary final : public port::RequestSink,
   Ticket episode_ticket_ = 0;
   std::uint64_t localcnt_before_ = 0;  // the episode that is being counted
   Generations generations_before_;
-  bool generation_is_mine_ =
-      false;                    // it began in this process, and no peer was told to take it over
+  // The generation began in this process, and no peer was told to take it over.
+  bool generation_is_mine_ = false;
   Ticket identity_ticket_ = 0;  // 0: durable
   // The outbox is released when both are durable: 0.
   Ticket merge_map_ticket_ = 0;
@@ -319,8 +318,7 @@ class Primary final : public port::RequestSink,
   bool peer_marked_ = false;  // it is marked inconsistent until sync_end (INV-5)
   Generations peer_generations_;
   bool local_lost_ = false;  // then `stale` in volume_ says what it lacks, should it come back
-  Attach attach_ = Attach::none;
-  Ticket attach_metadata_ticket_ = 0;
+  Ticket attach_metadata_ticket_ = 0;  // 0: durable, or nothing is taken back
   Ticket attach_map_ticket_ = 0;
   int attach_error_ = 0;
   std::uint64_t durable_sequence_ = 0;  // of the metadata on it when it was lost

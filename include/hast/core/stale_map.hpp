@@ -17,7 +17,8 @@ namespace hast::core {
 class StaleMap {
  public:
   StaleMap(std::uint64_t data_bytes, std::uint32_t extent_bytes)
-      : unit_bytes_(std::min(extent_bytes, port::kBlockBytes)),
+      : data_bytes_(data_bytes),
+        unit_bytes_(std::min(extent_bytes, port::kBlockBytes)),
         extent_bytes_(extent_bytes),
         units_(divide_up(data_bytes, unit_bytes_)) {}
 
@@ -32,9 +33,13 @@ class StaleMap {
     for (std::uint64_t u = first(offset_bytes); u <= last(offset_bytes, length_bytes); ++u)
       units_.set(u);
   }
-  void set_extent(std::uint64_t extent, std::uint64_t data_bytes) {
-    const std::uint64_t begin = extent * extent_bytes_;
-    set(begin, std::min<std::uint64_t>(extent_bytes_, data_bytes - begin));
+  bool any_in_extent(std::uint64_t extent) const {
+    return any_in(extent * extent_bytes_, length_of(extent));
+  }
+  /// One bit for each extent, as in the activemap.
+  void set_extents(const Bitmap& extents) {
+    for (std::uint64_t e = extents.find_next(0); e != Bitmap::npos; e = extents.find_next(e + 1))
+      set(e * extent_bytes_, length_of(e));
   }
   void set_all() { units_.set_all(); }
   void clear(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
@@ -44,11 +49,16 @@ class StaleMap {
   void clear_all() { units_.reset_all(); }
 
  private:
+  /// The last extent ends with the data.
+  std::uint64_t length_of(std::uint64_t extent) const {
+    return std::min<std::uint64_t>(extent_bytes_, data_bytes_ - extent * extent_bytes_);
+  }
   std::uint64_t first(std::uint64_t offset_bytes) const { return offset_bytes / unit_bytes_; }
   std::uint64_t last(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
     return (offset_bytes + length_bytes - 1) / unit_bytes_;
   }
 
+  std::uint64_t data_bytes_;
   std::uint32_t unit_bytes_;
   std::uint32_t extent_bytes_;
   Bitmap units_;
