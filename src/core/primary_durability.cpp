@@ -121,8 +121,13 @@ void Primary::record_lag() {
 /// True if that is on stable storage; otherwise the slot waits for it.
 bool Primary::lag_is_recorded(Slot& slot) {
   record_lag();
-  if (peer_native_) return peer_knows(slot);
+  if (peer_native_ && alone_ != Alone::refused) return peer_knows(slot);
   if (lag_ == Lag::recorded) return true;
+  if (lag_ == Lag::unrecordable) {
+    const bool original = volume_.outbox.connected() && !peer_native_;
+    if (!original) answer(slot, EIO);  // INV-12: an original cannot be told
+    return original;
+  }
   slot.ticket = lag_ticket_;
   waiting_metadata_.push_back(slot);
   return false;
@@ -148,13 +153,12 @@ void Primary::tell_alone() {
 }
 
 void Primary::alone_done(RemoteOp& op) {
-  alone_ = op.error == 0 ? Alone::told : Alone::unsaid;
+  alone_ = op.error == 0 ? Alone::told : Alone::refused;
   if (op.error == 0) {
     ++peer_.local;
     peer_generations_ = alone_order_.generations;
-  } else {
-    peer_native_ = false;  // until the next connection: this one is over
-    if (op.error != ENOTCONN) peer_failed(IoKind::flush, 0, op.error);
+  } else if (op.error != ENOTCONN) {
+    peer_failed(IoKind::flush, 0, op.error);
   }
   SlotList waiting;
   waiting.splice_back(waiting_peer_);
@@ -171,8 +175,8 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   // INV-12: what this component cannot even note, it cannot be trusted with; the peer can.
   if (error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_ && can_lose_local())
     lose_local(error);
-  if (lag_ == Lag::recording && ticket >= lag_ticket_)
-    lag_ = error == 0 || local_lost_ ? Lag::recorded : Lag::none;
+  if ((lag_ == Lag::recording || lag_ == Lag::unrecordable) && ticket >= lag_ticket_)
+    lag_ = error == 0 ? Lag::recorded : local_lost_ ? Lag::unrecordable : Lag::none;
   if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
   attach_step(attach_metadata_ticket_, ticket, error);
   metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;

@@ -108,7 +108,9 @@ bool Primary::merge(const PeerAnswer& answer) {
 void Primary::link_down() {
   Entry entry(*this);
   if (!volume_.outbox.connected()) return;
-  episode_ = Episode::none;  // INV-3: a new episode, counted by its first acknowledged change
+  // INV-3: a new episode, counted by its first acknowledged change. One that is being counted goes
+  // on into it: should that fail, the count is taken back.
+  if (episode_ == Episode::counted) episode_ = Episode::none;
   merge_map_ticket_ = merge_metadata_ticket_ = synced_ticket_ = 0;
   peer_native_ = peer_marked_ = false;
   if (resync_.running() || sync_ending_)
@@ -314,9 +316,10 @@ void Primary::mark_synced() {
     mine.generations = peer_generations_;
     generation_is_mine_ = false;
   }
-  if (mine == before) return announce_synced();
-  // Not before it is durable: on this news the other node may be promoted, and an older count found
-  // here after a crash would look like a split-brain (INV-7).
+  // Not before it is durable: on this news the other node may be promoted, and another count found
+  // here after a crash would look like a split-brain (INV-7). One that could not be stored may be
+  // on the platter all the same.
+  if (mine == before && metadata_.is_durable()) return announce_synced();
   synced_ticket_ = metadata_.commit();
 }
 

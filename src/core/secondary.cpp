@@ -133,8 +133,9 @@ void Secondary::obey(PeerRequest& request) {
       break;
     case PeerOrder::Kind::alone:
       ++mine.localcnt;
-      // A primary whose map tracks nothing: its word counts only if it knows where this node is.
-      if (order.generations.contains(mine.generations.current)) {
+      // A primary whose map tracks nothing: its word counts only if it knows where this node is, or
+      // if this node, which has everything, was never told what that is.
+      if (!mine.generations.known() || order.generations.contains(mine.generations.current)) {
         mine.generations = order.generations;
       } else {
         mine.generations.begin(order.generations.current);

@@ -165,6 +165,7 @@ void Life::note_agreement() {
   if (split_ || !other_holds_everything() || !nothing_on_its_way()) return;
   agreed_ = line_->history.now();
   mixes_halves_ = permitted_ = false;
+  lost_power_.clear();
   if (!primary_->status().io.local_lost) diskless_ = nullptr;
   may_fall_back_ = primary_->settings().replication == Replication::async;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -130,17 +131,18 @@ class Life {
   FactGuard facts_;
   LagGuard lags_;
   Machine* primary_;
-  Machine* diskless_ = nullptr;         // has given up its disk, until it is in sync again
-  bool lagging_ = false;                // the primary has not all that was acknowledged
-  bool power_lost_ = false;             // the primary's drive lost what was not flushed
-  bool other_held_everything_ = false;  // when the primary was lost
-  bool may_fall_back_ = false;          // async was in force since the nodes last agreed
-  bool split_ = false;                  // both nodes were made primary, and nobody decided yet
-  bool forced_ = false;                 // in a split brain the second one was promoted by force
-  bool permitted_ = false;              // the primary may go on alone, until it has its peer again
-  bool mixes_halves_ = false;           // a half is given up in place, until the nodes are equal
-  bool abandoned_ = false;              // nothing more can be said of this life
-  History::Moment agreed_;              // acknowledged when both nodes last held everything
+  Machine* diskless_ = nullptr;          // has given up its disk, until it is in sync again
+  bool lagging_ = false;                 // the primary has not all that was acknowledged
+  bool power_lost_ = false;              // the primary's drive lost what was not flushed
+  std::set<const Machine*> lost_power_;  // and with it what was not flushed, until they agree
+  bool other_held_everything_ = false;   // when the primary was lost
+  bool may_fall_back_ = false;           // async was in force since the nodes last agreed
+  bool split_ = false;                   // both nodes were made primary, and nobody decided yet
+  bool forced_ = false;                  // in a split brain the second one was promoted by force
+  bool permitted_ = false;               // the primary may go on alone, until it has its peer again
+  bool mixes_halves_ = false;            // a half is given up in place, until the nodes are equal
+  bool abandoned_ = false;               // nothing more can be said of this life
+  History::Moment agreed_;               // acknowledged when both nodes last held everything
   std::uint64_t losses_ = 0;
   std::vector<std::string> happened_;
   std::vector<std::string> wrong_;

@@ -13,6 +13,7 @@ Life::Loss Life::draw_loss() {
 
 void Life::lose(Machine& machine, Loss loss) {
   ++losses_;
+  if (loss == Loss::power) lost_power_.insert(&machine);
   look_at_disks();
   if (&machine == primary_) {
     other_held_everything_ = other_holds_everything();

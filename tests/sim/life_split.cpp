@@ -122,7 +122,9 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
   // Who had to be promoted by force, or freezes, may lack something and does not know it.
   if (!split && !may_fall_back_ && wrote == Wrote::one && !swarm_.freezes()) {
     // What the former had promised, a flush alone included, went nowhere.
-    if (auto problem = line_->history.read_beside(other_line_->history, winner.data()))
+    History promised = line_->history;
+    if (lost_power_.contains(&secondary())) promised.power_lost();
+    if (auto problem = promised.read_beside(other_line_->history, winner.data()))
       blame("promised by the former primary: " + *problem);
   }
   // Without one the node that wrote alone, which is the one that was promoted, was the source.

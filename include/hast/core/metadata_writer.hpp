@@ -32,6 +32,8 @@ class MetadataWriter {
   /// The ticket of the commit that will hold the present fields.
   Ticket commit();
   bool idle() const { return !running_; }
+  /// False from a commit that failed to the next that does not: its fields may be on the platter.
+  bool is_durable() const { return durable_sequence_ == metadata_.sequence; }
   /// The sequence number of the newest metadata known to be on stable storage.
   std::uint64_t durable_sequence() const { return durable_sequence_; }
   /// Idle only. The next commit goes to another component of the same layout, or to the same one

@@ -165,8 +165,8 @@ class Primary final : public port::RequestSink,
  private:
   using SlotList = IntrusiveList<Slot, Slot>;
   enum class Episode : std::uint8_t { none, counting, counted };
-  enum class Lag : std::uint8_t { none, recording, recorded };
-  enum class Alone : std::uint8_t { unsaid, telling, told };
+  enum class Lag : std::uint8_t { none, recording, recorded, unrecordable };
+  enum class Alone : std::uint8_t { unsaid, telling, told, refused };
   class Entry;  // delivers at the end of the outermost call into the core
 
   // Requests.

@@ -363,3 +363,22 @@ TEST_CASE("INV-12: the peer is told anew that it is alone after the nodes were e
   CHECK(rig.client().ok(id));
   CHECK(told() == 2);
 }
+
+TEST_CASE("INV-12: what neither node can note is not acknowledged, though the peer has the data") {
+  PrimaryRig rig(detaching());
+  rig.identity.native = true;
+  prepare(rig, 3);
+  rig.disk().fail({.kind = IoKind::write, .times = DiskFault::kForever});
+  const auto written = rig.client().write(0, 4096, 4);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(0);
+  rig.settle_locally();
+  REQUIRE(rig.primary().local_lost());
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived(0).order == PeerOrder::Kind::alone);
+  CHECK_FALSE(rig.client().done(written));
+  rig.peer().reply(0, EIO);
+  rig.settle();
+  CHECK(rig.client().error(written) == EIO);
+}

@@ -98,6 +98,42 @@ TEST_CASE("INV-3: every loss of the link begins an episode, and so does every st
   CHECK(durable_count(rig) == 2);
 }
 
+TEST_CASE("INV-4: a count that fails is taken back, also if the link is lost while it is stored") {
+  PrimaryRig rig;
+  rig.start_connected();
+  const PrimaryFacts before = rig.primary().facts();
+  rig.disk().fail({.kind = IoKind::write, .end = ondisk::kMetadataBytes});
+  const auto id = rig.client().write(0, 4096, 1);
+  hold_metadata(rig);
+  rig.peer().take();
+  rig.peer().reply(0, EIO);
+  hold_metadata(rig);
+  REQUIRE(rig.disk().held() == 1);
+  rig.disconnect();
+  rig.settle();
+  CHECK(rig.client().error(id) == EIO);
+  CHECK(rig.primary().facts().counters == before.counters);
+  CHECK(rig.primary().facts().generations == before.generations);
+}
+
+TEST_CASE("INV-7: in sync is said when a count that was taken back is gone from the platter, too") {
+  PrimaryRig rig;
+  rig.start();
+  DiskFault second_copy;
+  second_copy.kind = IoKind::write;
+  second_copy.begin = *rig.shape().layout().second_copy;
+  second_copy.end = second_copy.begin + ondisk::kMetadataBytes;
+  rig.disk().fail(second_copy);
+  const auto id = rig.client().write(0, 4096, 1);
+  rig.settle();
+  REQUIRE(rig.client().error(id) == EIO);
+  REQUIRE(durable_count(rig) == 1);  // the first copy had been written
+  REQUIRE(rig.connect());
+  rig.settle();
+  CHECK(rig.events().count(Event::Kind::sync_done) == 1);
+  CHECK(durable_count(rig) == 0);
+}
+
 TEST_CASE("INV-7: after many episodes alone the common past is not forgotten") {
   PrimaryRig rig;
   rig.start_connected();

@@ -92,6 +92,20 @@ TEST_CASE("sync_end takes the marks away and the generations over") {
   finish_native(rig);
 }
 
+TEST_CASE(
+    "INV-12: a node that knew no generation yet continues that of the primary it is told of") {
+  SecondaryRig rig;
+  start_native(rig);
+  const PrimaryFacts primary{SecondaryRig::kResuid, false, {}, generation(4), true};
+  Generations next = primary.generations;
+  next.begin(5);
+  order(rig, 1, {PeerOrder::Kind::alone, false, next});
+  rig.disk().run_all();
+  CHECK(rig.answers().size() == 1);
+  CHECK(rig.secondary().decide(primary).value().source == SyncSource::secondary);
+  finish_native(rig);
+}
+
 TEST_CASE("INV-12: a node that is told to be alone is ahead from then on, for either table") {
   SecondaryRig rig;
   start_native(rig);
