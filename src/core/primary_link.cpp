@@ -21,6 +21,8 @@ void Primary::prepare_identity() {
   if (metadata().resuid != 0) return;
   metadata_.change().resuid = random_.next_id();
   derive_generation();
+  // INV-7: what this node counted until now succeeds what the peer will begin with.
+  metadata_.change().generations.synced = metadata().resuid;
   virgin_ = true;
   identity_ticket_ = metadata_.commit();
 }

@@ -189,11 +189,13 @@ void Life::lose_disk() {
   Machine& machine = any_machine();
   if (!machine.up() || !primary_->up()) return;
   const bool is_primary = &machine == primary_;
-  if (is_primary ? !other_holds_everything() : primary_->status().io.stale_bytes > 0) return;
+  const auto is_needed = [this] { return primary_->status().io.stale_bytes > 0; };
+  if (is_primary ? !other_holds_everything() : is_needed()) return;
   DiskFault fault;
   fault.times = DiskFault::kForever;
   machine.drive().faults.push_back(fault);
   pass_time();
+  if (!is_primary && is_needed()) return;  // it was repaired, and then the other disk failed
   // The operator: the other one takes over, and an empty disk is put in here.
   take_up(machine, Role::init);
   // In async it may lack something, and know it: there is no other copy any more.

@@ -27,12 +27,17 @@ void Life::lose(Machine& machine, Loss loss) {
 void Life::lose_at_operation(Machine& machine) {
   const Loss loss = draw_loss();
   if (random_.chance(30)) return lose(machine, loss);
-  const std::uint64_t last = machine.drive().operations + random_.between(1, 120);
-  guard_.also(machine, [this, &machine, loss, last](const port::DiskOp&) {
-    if (machine.up() && machine.drive().operations >= last) lose(machine, loss);
+  // Or as soon as the primary has a map that marks less, or more.
+  const bool at_map = primary_->up() && random_.chance(30);
+  Machine& watched = at_map ? *primary_ : machine;
+  const std::uint64_t last = watched.drive().operations + random_.between(1, 120);
+  guard_.also(watched, [&, loss, last](const port::DiskOp& op) {
+    const bool is_map = op.kind == IoKind::write && op.offset_bytes == ondisk::kMapOffset;
+    const bool due = at_map ? is_map : watched.drive().operations >= last;
+    if (machine.up() && due) lose(machine, loss);
   });
   world_.run_until([&machine] { return !machine.up(); }, 10s);
-  guard_.also(machine, nullptr);
+  guard_.also(watched, nullptr);
   if (machine.up()) lose(machine, loss);
 }
 

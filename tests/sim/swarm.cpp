@@ -49,7 +49,8 @@ T one_of(SeededRandom& random, std::initializer_list<T> values) {
 void draw_volume(SeededRandom& random, VolumeShape& shape) {
   const std::uint64_t data = random.between(1, 12) * 64 * 1024;
   shape.component_bytes = 1024 * 1024 + data;
-  shape.extent_bytes = 4u * 1024u << random.below(7);
+  // The last two are copied in pieces.
+  shape.extent_bytes = 4u * 1024u << one_of(random, {0, 1, 2, 3, 4, 5, 6, 6, 7});
   shape.keepdirty = static_cast<std::uint32_t>(random.between(1, 6));
 }
 
@@ -95,6 +96,7 @@ WorkloadOptions draw_workload(SeededRandom& random) {
   workload.discards = one_of<unsigned>(random, {0, 4, 20});
   workload.zeroes = one_of<unsigned>(random, {0, 4, 20});
   workload.forced = one_of<unsigned>(random, {0, 5, 50});
+  workload.commits = one_of<unsigned>(random, {0, 0, 0, 50});
   workload.bursts = one_of<unsigned>(random, {0, 0, 10, 60});
   workload.hot_percent = one_of<unsigned>(random, {0, 50, 90});
   return workload;

@@ -133,6 +133,7 @@ void Workload::write(unsigned client, IoKind kind) {
       if (alone) ++written_alone_;
     }
     finished(client, error);
+    if (error == 0 && random_.chance(options_.commits)) commit(client);
   };
   ask(client, std::move(asked));
 }
@@ -152,6 +153,13 @@ void Workload::read(unsigned client) {
     finished(client, error);
   };
   ask(client, std::move(asked));
+}
+
+/// Instead of a pause, as a database does.
+void Workload::commit(unsigned client) {
+  if (!running_ || !machine_->serving()) return;
+  world_.clock().cancel(pauses_[client]);
+  flush(client);
 }
 
 void Workload::flush(unsigned client) {

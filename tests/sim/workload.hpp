@@ -25,6 +25,7 @@ struct WorkloadOptions {
   unsigned discards = 4;
   unsigned zeroes = 4;
   unsigned forced = 5;       // of the writes
+  unsigned commits = 0;      // of the writes: flushed as soon as they are acknowledged
   unsigned hot_percent = 0;  // of the requests go to the first eighth of the volume
   unsigned bursts = 0;       // of the requests come together with one of each idle client
 };
@@ -65,6 +66,7 @@ class Workload {
   void write(unsigned client, IoKind kind);
   void read(unsigned client);
   void flush(unsigned client);
+  void commit(unsigned client);
   void finished(unsigned client, int error);
   History::Range draw_range();
   void ask(unsigned client, ClientRequest request);

@@ -134,6 +134,27 @@ TEST_CASE("INV-7: in sync is said when a count that was taken back is gone from 
   CHECK(durable_count(rig) == 0);
 }
 
+TEST_CASE("INV-7: what was counted before the nodes met succeeds what the peer begins with") {
+  PrimaryRig rig;
+  store_metadata(rig.media(), rig.shape(), fresh_metadata(rig.shape()));
+  rig.start();
+  rig.client().write(0, 4096, 1);
+  rig.settle();
+  REQUIRE(durable_count(rig) == 1);
+  rig.primary().prepare_identity();
+  rig.settle();
+  const PrimaryFacts ahead = rig.primary().facts();
+  // The peer took the id over and is primary before it got the data.
+  Generations derived;
+  derived.begin(ahead.resuid);
+  derived.synced = ahead.resuid;
+  const SecondaryFacts secondary{ahead.resuid, ahead.counters, ahead.generations};
+  const Result<SyncDecision> decision =
+      decide_sync(secondary, {ahead.resuid, false, {}, derived, false});
+  REQUIRE(decision);
+  CHECK(*decision == SyncDecision{SyncSource::secondary, SyncKind::regular, false});
+}
+
 TEST_CASE("INV-7: after many episodes alone the common past is not forgotten") {
   PrimaryRig rig;
   rig.start_connected();
