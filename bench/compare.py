@@ -24,24 +24,25 @@ def main():
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--depth", type=int, default=16)
     parser.add_argument("--rw", default="randwrite")
+    parser.add_argument("--mode", choices=["fullsync", "memsync", "async"], default="fullsync")
     parser.add_argument("--dir", default="/dev/shm")
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        pairs = [stack.enter_context(Servers(build, args.dir, 256, ["fullsync"], baselines=())).pair("fullsync")
+        pairs = [stack.enter_context(Servers(build, args.dir, 256, [args.mode], baselines=())).pair(args.mode)
                  for build in args.builds]
         runs = [[] for _ in pairs]
         for _ in range(args.rounds):
             for own, pair in zip(runs, pairs):
                 own.append(fio(pair, args.rw, "4k", args.depth, args.seconds))
-    print(f"4 KiB {args.rw}, QD {args.depth}, fullsync, {args.dir}: medians of {args.rounds} rounds of {args.seconds:g} s\n")
-    print("| build | CPU-µs per operation | both | ratio | ratios of the rounds, quartiles | IOPS | spread |\n"
-          "|---|--:|--:|--:|--:|--:|--:|")
+    print(f"4 KiB {args.rw}, QD {args.depth}, {args.mode}, {args.dir}: medians of {args.rounds} rounds of {args.seconds:g} s\n")
+    print("| build | CPU-µs per operation | both | ratio | ratios of the rounds, quartiles | IOPS | spread | p50 µs |\n"
+          "|---|--:|--:|--:|--:|--:|--:|--:|")
     base = cost(runs[0])
     for build, own, pair in zip(args.builds, runs, pairs):
         ratios = [one.cpu_of_all() / first.cpu_of_all() for one, first in zip(own, runs[0]) if first.cpu_of_all()]
         low, _, high = statistics.quantiles(ratios) if len(ratios) > 1 else ratios * 3
         print(f"| {build} | {cpu_words(own, pair.processes, '{:.2f}')} | {cost(own):.2f} | {cost(own) / base:.3f} "
-              f"| {low:.2f}–{high:.2f} | {median(own, lambda s: s.iops):,.0f} | ±{100 * half_spread(own):.0f} % |")
+              f"| {low:.2f}–{high:.2f} | {median(own, lambda s: s.iops):,.0f} | ±{100 * half_spread(own):.0f} % | {median(own, lambda s: s.p50):.0f} |")
 
 
 if __name__ == "__main__":
