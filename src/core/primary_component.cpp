@@ -85,8 +85,7 @@ bool Primary::holds_something_alone() const {
 bool Primary::answered_in_flight() const {
   const std::deque<Slot>& slots = slots_.slots();
   return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) {
-    return slot.in_core && slot.is_write() && slot.answered &&
-           slot.remote_state == RemoteState::pending;
+    return slot.in_core && slot.is_write() && slot.answered && !is_settled(slot.remote_state);
   });
 }
 

@@ -22,7 +22,15 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
                         decision.error().code == Errc::split_brain;
   if (gives_up) decision = decide_discard(facts, primary);
   if (!decision) return decision;
+  const ondisk::Metadata before = mine;
   if (gives_up || mine.inconsistent) give_way(decision->kind, primary);
+  // Nor does it hear of what a former commit that failed left in memory only.
+  const bool doubtful = mine.resuid != 0 && !metadata_.is_durable();
+  if (mine != before || doubtful) {
+    before_decision_ = before;
+    decision_ticket_ = metadata_.commit();
+    identity_error_ = 0;
+  }
   if (mine.resuid == 0 && !adopting_) adopt(primary.resuid, decision->kind);
   lag_ends_with_merge_ = mine.inconsistent || (adopting_ && adopting_everything_);
   const bool behind = decision->source == SyncSource::primary && mine.generations.known() &&
@@ -38,16 +46,11 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
 /// From now on this node is one that a resync is due to: whatever it counted before, neither table
 /// calls it a source again (INV-5). Durable before the primary hears of it.
 void Secondary::give_way(SyncKind kind, const PrimaryFacts& primary) {
-  const ondisk::Metadata before = metadata();
   ondisk::Metadata& mine = metadata_.change();
   mine.localcnt = std::min(mine.localcnt, primary.counters.remote);
   mine.outdated = false;
   if (!std::exchange(mine.inconsistent, true) && kind == SyncKind::regular)
     mine.sync_from = primary.generations.current;
-  if (mine == before) return;
-  before_decision_ = before;
-  decision_ticket_ = metadata_.commit();
-  identity_error_ = 0;
 }
 
 Bitmap Secondary::own_changes() const {

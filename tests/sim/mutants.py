@@ -9,6 +9,8 @@ A mutant is a text: `rule:`, `removes:`, then for each edit `file:` and the old 
 between <<<<, ==== and >>>>. The old ones must be there exactly once. All must be caught within N
 seeds (2000); the table is written only when all of them were run. Each job has a copy of the
 sources and a build of its own; the compiler cache knows what they share.
+
+`judge: TARGET` names the unit tests that have to see what no life shows; why: docs/testing.md.
 """
 import argparse
 import concurrent.futures
@@ -57,6 +59,8 @@ class Mutant:
         text = path.read_text()
         self.rule = re.search(r"^rule: (.*)$", text, re.M).group(1)
         self.removes = re.search(r"^removes: (.*)$", text, re.M).group(1)
+        tests = re.search(r"^judge: (.*)$", text, re.M)
+        self.tests = tests and tests.group(1)  # None: the simulator
         edit = r"^file: ([^\n]*)\n<<<<\n(.*?)\n====\n(.*?)>>>>$"
         self.edits = [(file, old, new.rstrip("\n"))
                       for file, old, new in re.findall(edit, text, re.M | re.S)]
@@ -122,8 +126,8 @@ class Workshop:
     def run(self, mutant, seeds):
         originals = mutant.plant(self.tree)
         try:
-            self.command("ninja", "-C", self.build, "-j", "1", "sim_run")
-            return hunt(self.build, seeds)
+            self.command("ninja", "-C", self.build, "-j", "1", mutant.tests or "sim_run")
+            return failed_test(self.build, mutant.tests) if mutant.tests else hunt(self.build, seeds)
         finally:
             for path, text in originals.items():
                 path.write_text(text)
@@ -151,16 +155,31 @@ def hunt(build, seeds):
     return int(found.group(1)), found.group(2)
 
 
+def failed_test(build, target):
+    """("", name of the first test that fails) or None."""
+    try:
+        done = subprocess.run([build / "tests" / target, "--abort"], capture_output=True, text=True,
+                              timeout=300)
+    except subprocess.TimeoutExpired:
+        return "", f"{target}: it runs in a circle"
+    if done.returncode == 0:
+        return None
+    named = re.search(r"^-{20,}\n(.*?)\n-{20,}$", done.stdout, re.M | re.S)
+    name = " ".join(named.group(1).split()) if named else "aborted"
+    return "", f"{target}: {name}"
+
+
 def table(results, seeds):
     lines = ["# Mutants",
              "",
              "Each removes one rule from the sources (`mutants/NAME.mutant`); the simulator must notice it within",
-             f"{seeds} seeds. Written by `./dev mutants`; the seeds are 1, 2, 3, ...",
+             f"{seeds} seeds, or a unit test what no life shows. Written by `./dev mutants`; the seeds are 1, 2, 3, ...",
              "",
              "| mutant | rule | what it removes | caught by | at seed |",
              "|---|---|---|---|--:|"]
     for mutant, found in results:
-        caught, seed = (judge(found[1]), found[0]) if found else ("**not caught**", "")
+        seed, said = found or ("", "**not caught**")
+        caught = said if mutant.tests or not found else judge(said)
         lines.append(f"| {mutant.name} | {mutant.rule} | {mutant.removes} | {caught} | {seed} |")
     return "\n".join(lines) + "\n"
 
@@ -205,7 +224,8 @@ def main():
             found = workshop.run(mutant, arguments.seeds)
         finally:
             free.put(workshop)
-        outcome = f"caught at seed {found[0]}: {found[1]}" if found else "NOT CAUGHT"
+        seed = f" at seed {found[0]}" if found and found[0] else ""
+        outcome = f"caught{seed}: {found[1]}" if found else "NOT CAUGHT"
         print(f"{mutant.name:32} {outcome}  [{time.monotonic() - began:.0f} s]", flush=True)
         return mutant, found
 

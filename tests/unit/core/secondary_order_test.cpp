@@ -92,6 +92,29 @@ TEST_CASE("sync_end takes the marks away and the generations over") {
   finish_native(rig);
 }
 
+TEST_CASE("INV-4: what an order could not store is stored before the next primary hears of it") {
+  SecondaryRig rig;
+  start_native(rig);
+  const PrimaryFacts primary{SecondaryRig::kResuid, false, {}, generation(4), true};
+  Generations next = primary.generations;
+  next.begin(5);
+  rig.disk().fail({.kind = IoKind::write, .end = ondisk::kMetadataBytes, .times = 2});
+  order(rig, 1, {PeerOrder::Kind::alone, false, next});
+  rig.disk().run_all();
+  CHECK(rig.answers().at(0).error == EIO);
+  rig.secondary().session_ended();
+  const auto meet = [&] {
+    REQUIRE(rig.secondary().decide(primary));
+    CHECK_FALSE(rig.secondary().identity_durable());
+    rig.disk().run_all();
+    CHECK(rig.secondary().identity_durable());
+    return !rig.secondary().identity_failed();
+  };
+  CHECK_FALSE(meet());
+  CHECK(meet());
+  CHECK(metadata_on(rig.media(), rig.shape(), Layer::durable)->localcnt == 1);
+}
+
 TEST_CASE(
     "INV-12: a node that knew no generation yet continues that of the primary it is told of") {
   SecondaryRig rig;
