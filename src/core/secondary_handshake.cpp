@@ -10,6 +10,7 @@
 namespace hast::core {
 
 Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
+  identity_error_ = 0;
   const ondisk::Metadata& mine = metadata();
   const SecondaryFacts facts{mine.resuid,
                              {mine.localcnt, mine.remotecnt},
@@ -29,7 +30,6 @@ Result<SyncDecision> Secondary::decide(const PrimaryFacts& primary) {
   if (mine != before || doubtful) {
     before_decision_ = before;
     decision_ticket_ = metadata_.commit();
-    identity_error_ = 0;
   }
   if (mine.resuid == 0 && !adopting_) adopt(primary.resuid, decision->kind);
   lag_ends_with_merge_ = mine.inconsistent || (adopting_ && adopting_everything_);
@@ -64,7 +64,6 @@ Bitmap Secondary::own_changes() const {
 void Secondary::adopt(std::uint64_t resuid, SyncKind kind) {
   adopting_ = true;
   adopted_resuid_ = resuid;
-  identity_error_ = 0;
   adopting_everything_ = kind == SyncKind::full;
   if (!adopting_everything_) return store_identity();
   Bitmap everything(component_.layout.extents);
