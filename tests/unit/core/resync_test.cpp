@@ -787,3 +787,25 @@ TEST_CASE("an empty peer in place of one that was ahead: what is left here count
   rig.settle();
   CHECK(rig.client().ok(id));
 }
+
+TEST_CASE(
+    "INV-6: a write that fails here behind its copy keeps the extent from being called equal") {
+  PrimaryRig rig(with(Replication::fullsync));
+  write_alone(rig, 1);
+  connect_without_copying(rig);
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived_of(IoKind::write) == 2);  // both pieces of the extent
+  rig.peer().reply(0);
+  rig.settle_locally();
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
+  const auto id = rig.client().write(0, 4096, 9);
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(1);
+  rig.settle_locally();
+  CHECK(rig.client().error(id) == EIO);  // not all of the extent is there yet
+  rig.settle();
+  rig.tick(31);
+  CHECK(rig.primary().status().unsynced_bytes == 0);
+  CHECK(rig.images_equal());
+}
