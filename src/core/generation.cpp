@@ -27,6 +27,12 @@ bool resumes(const SecondaryFacts& secondary, const PrimaryFacts& primary) {
 Result<SyncDecision> decide_related(const SecondaryFacts& secondary, const PrimaryFacts& primary) {
   Result<SyncDecision> by_counters =
       decide_by_counters(secondary.resuid, secondary.counters, primary);
+  if (by_counters) {
+    const bool ours = by_counters->source == SyncSource::secondary;
+    const Generations& source = ours ? secondary.generations : primary.generations;
+    // INV-12: its map does not know what the other one lacks.
+    if (source.synced == Generations::kUntracked) by_counters->kind = SyncKind::full;
+  }
   // Of one generation: nobody wrote alone since there are generations; before that, who knows.
   if (secondary.generations.current == primary.generations.current ||
       !secondary.generations.known() || !primary.generations.known())

@@ -97,7 +97,12 @@ bool Primary::merge(const PeerAnswer& answer) {
                            answer.counters.local == peer_.local &&
                            answer.generations == peer_generations_;
   if (!nothing_new) volume_.map.need_sync_bits(answer.map);
-  if (answer.source == SyncSource::primary) return metadata_changed;
+  if (answer.source == SyncSource::primary) {
+    // INV-12: nobody tracked what the peer lacks, and an original does not know that.
+    if (metadata().generations.synced == Generations::kUntracked)
+      volume_.map.need_sync({0, volume_.map.extents() - 1});
+    return metadata_changed;
+  }
 
   if (!nothing_new) volume_.stale.set_extents(volume_.map.unsynced());  // INV-6
   peer_ahead_ = true;
@@ -317,6 +322,8 @@ void Primary::mark_synced() {
     // An episode that was counted since the peer was told is over, and so is its generation.
     mine.generations = peer_generations_;
     generation_is_mine_ = false;
+  } else if (mine.generations.synced == Generations::kUntracked) {
+    mine.generations.synced = mine.generations.current;  // the map knows what an original lacks now
   }
   // Not before it is durable: on this news the other node may be promoted, and another count found
   // here after a crash would look like a split-brain (INV-7). One that could not be stored may be

@@ -226,6 +226,15 @@ TEST_CASE("a map that does not reach back to the other's generation means a full
         SyncKind::full);
 }
 
+TEST_CASE("INV-12: a map that tracked nothing means a full copy where the counters decide, too") {
+  Peer alone = peer_in(Generations::kUntracked, {10, 11});
+  alone.counters = {1, 0};
+  Peer unknown = peer_in(0, {});
+  unknown.generations = {};
+  CHECK(*meeting_of(unknown, alone) == SyncDecision{SyncSource::primary, SyncKind::full, false});
+  CHECK(*meeting_of(alone, unknown) == SyncDecision{SyncSource::secondary, SyncKind::full, false});
+}
+
 TEST_CASE("within one generation, or where one node knows none, the counters decide") {
   Peer a = peer_in(10, {10});
   Peer b = peer_in(10, {10});

@@ -185,3 +185,21 @@ TEST_CASE("a write that waits for the map when the link comes or goes ends on wh
     CHECK(rig.images_equal());
   }
 }
+
+TEST_CASE("INV-12: an original gets everything from a node whose map tracked nothing") {
+  PrimaryRig rig;
+  ondisk::Metadata alone = fresh_metadata(rig.shape());
+  alone.resuid = PrimaryRig::kResuid;
+  alone.localcnt = 1;
+  alone.generations.begin(7);
+  alone.generations.synced = Generations::kUntracked;
+  store_metadata(rig.media(), rig.shape(), alone);
+  rig.media().preset(rig.shape().layout().data_offset, std::vector<std::byte>(4096, std::byte{5}));
+  rig.start_connected();
+  CHECK(rig.images_equal());
+  CHECK(rig.events().last(Event::Kind::sync_done).bytes == rig.shape().data_bytes());
+  rig.disconnect();
+  REQUIRE(rig.connect());
+  rig.settle();
+  CHECK(rig.events().count(Event::Kind::sync_started) == 1);  // tracked again
+}
