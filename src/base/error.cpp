@@ -81,8 +81,7 @@ constexpr auto kErrors = std::to_array<ErrcText>({
      "whose data may go."},
     {Errc::not_fenced, "not_fenced", "it is not certain that the peer serves nobody",
      "See in the log why the fence hook failed. Only if you know that the other node serves "
-     "nobody: "
-     "`hastctl role --force primary`."},
+     "nobody: `hastctl role --force primary`."},
     {Errc::split_brain, "split_brain", "split-brain: both nodes were written independently",
      "Decide which node's changes to give up; there run `hastctl role secondary`, then `hastctl "
      "resolve --discard local`, which saves and then discards them."},
