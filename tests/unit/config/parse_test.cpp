@@ -319,6 +319,14 @@ TEST_CASE("the manual page names every key of the schema") {
   }
 }
 
+TEST_CASE("the manual page says which keys `defaults` may hold") {
+  const std::set<std::string> words = manual_words(".It Cm defaults", ".It Cm resources");
+  for (const std::string& key : schema_keys()) {
+    INFO(key);
+    CHECK((!key.starts_with("defaults.") || words.contains(key.substr(9))));
+  }
+}
+
 TEST_CASE("every example of the manual page is valid") {
   std::ifstream file(std::string(HAST_SOURCE_DIR) + "/docs/man/hast.yaml.5");
   std::string line, example;
