@@ -77,12 +77,18 @@ std::optional<std::uint32_t> index_of(const fs::path& device) {
   return number_of<std::uint32_t>(std::string_view(name).substr(3));
 }
 
+/// Somebody serves it, or has it open still.
+bool is_taken(std::uint32_t index) {
+  std::error_code error;
+  return fs::exists(folder_of(index) / "pid", error);
+}
+
 std::vector<std::uint32_t> free_devices() {
   std::vector<std::uint32_t> free;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(kBlockDevices, error)) {
     const std::optional<std::uint32_t> index = index_of(entry.path());
-    if (index && !fs::exists(entry.path() / "pid", error)) free.push_back(*index);
+    if (index && !is_taken(*index)) free.push_back(*index);
   }
   std::sort(free.begin(), free.end());
   return free;
@@ -170,6 +176,8 @@ class NetlinkNbd final : public NbdKernel {
  private:
   Result<Connected> connect_at(std::uint32_t index, const DeviceSpec& spec,
                                std::span<const int> sockets) {
+    // The kernel would say so too, but only after its next line had changed what is not ours.
+    if (is_taken(index)) return Error{Errc::io_failed, EBUSY, "the device has a server"};
     const bool set = spec.repeat_after_ms > 0 && set_repeat_after(index, spec.repeat_after_ms);
     Result<std::uint32_t> made = connect_once(index, spec, sockets);
     if (!made) return std::move(made).error();
