@@ -2,6 +2,7 @@
 
 #include <array>
 #include <system_error>
+#include <utility>
 
 #include "hast/base/assert.hpp"
 
@@ -148,8 +149,12 @@ std::string Error::message() const {
   std::string line(text.what);
   if (!detail.empty()) line += ": " + detail;
   if (os_error != 0) line += ": " + errno_text(os_error);
-  if (line.back() != '.') line += '.';
-  return line + ' ' + std::string(text.action);
+  return with_full_stop(std::move(line)) + ' ' + std::string(text.action);
+}
+
+std::string with_full_stop(std::string text) {
+  if (!text.ends_with('.') && !text.ends_with('?')) text += '.';
+  return text;
 }
 
 }  // namespace hast

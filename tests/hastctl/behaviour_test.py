@@ -70,7 +70,7 @@ class OptionTest(HastctlTest):
     def test_a_broken_file_is_reported_with_its_place(self):
         self.config.write_text("resources:\n  r0:\n    locl: /x\n")
         self.assert_failed(self.hastctl("status"), 78, f"[ERROR] {self.config}:3:5: ",
-                           'did you mean "local"?')
+                           'did you mean "local"? Correct')
 
 
 class ManualTest(HastctlTest):
