@@ -39,11 +39,14 @@ stop b TERM
 configure '{ type: nbd-device }'
 
 say "a primary has a device, a secondary none"
+ln -s ../nothing /dev/hast/shared-a      # left behind
+ln -s ../zero /dev/hast/shared-a.new     # of another resource
 start a
 start b
 role b secondary
 role a primary
 [ -b /dev/hast/shared-a ] || fail "no device"
+[ -c /dev/hast/shared-a.new ] || fail "the device of another resource is gone"
 [ ! -e /dev/hast/shared-b ] || fail "a secondary has a device"
 [ "$(io_timeout)" = 5000 ] || fail "io_timeout: $(io_timeout)"
 

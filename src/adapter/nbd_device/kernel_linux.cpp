@@ -104,6 +104,13 @@ bool set_repeat_after(std::uint32_t index, std::uint32_t milliseconds) {
   return file.good();
 }
 
+fs::path target_of(std::uint32_t index) { return "../" + name_of(index); }
+
+bool stands_for(const fs::path& link, std::uint32_t index) {
+  std::error_code error;
+  return fs::read_symlink(link, error) == target_of(index);
+}
+
 Error link_failure(int error, const fs::path& link) {
   return {Errc::io_failed, error, link.string() + " cannot be made"};
 }
@@ -153,24 +160,20 @@ class NetlinkNbd final : public NbdKernel {
 
   Result<void> link(std::string_view name, std::uint32_t index) override {
     const fs::path link = fs::path(kLinks) / name;
-    const fs::path fresh = link.string() + ".new";
+    if (stands_for(link, index)) return {};
     if (::mkdir(kLinks, 0755) == 0) {
       (void)::chmod(kLinks, 0755);  // whatever the umask is: only names are in there
     } else if (errno != EEXIST) {
       return link_failure(errno, kLinks);
     }
-    (void)::unlink(fresh.c_str());
-    const std::string target = "../" + name_of(index);
-    if (::symlink(target.c_str(), fresh.c_str()) != 0 || ::rename(fresh.c_str(), link.c_str()) != 0)
-      return link_failure(errno, link);
+    (void)::unlink(link.c_str());
+    if (::symlink(target_of(index).c_str(), link.c_str()) != 0) return link_failure(errno, link);
     return {};
   }
 
   void unlink(std::string_view name, std::uint32_t index) override {
     const fs::path link = fs::path(kLinks) / name;
-    std::error_code error;
-    if (fs::read_symlink(link, error) == fs::path("../" + name_of(index)))
-      (void)::unlink(link.c_str());
+    if (stands_for(link, index)) (void)::unlink(link.c_str());
   }
 
  private:
