@@ -1,7 +1,7 @@
 # Toolchain file: cross-compiles for FreeBSD with clang, not needed on FreeBSD itself:
 #   cmake -S . -B build/freebsd -DCMAKE_TOOLCHAIN_FILE=cmake/freebsd.cmake -DFREEBSD_SYSROOT=DIR
 # FREEBSD_SYSROOT is a copy of a FreeBSD system's /usr/include, /lib and /usr/lib. The libraries
-# (Boost, fmt, spdlog, yaml-cpp, liblzf) are looked for in its usr/local, and in that of
+# (Boost, fmt, spdlog, yaml-cpp, liblzf, liblz4) are looked for in its usr/local, and in that of
 # FREEBSD_PACKAGES, so that the copy can stay as it is. Headers are enough to compile:
 # `./dev freebsd-check DIR` does that.
 set(CMAKE_SYSTEM_NAME FreeBSD)

@@ -196,15 +196,17 @@ void HookExec::report(const Hook& hook, int status) {
     log_.error("Hook ended with exit status {}: {}", WEXITSTATUS(status), joined(hook.argv));
 }
 
+/// For the first of the deadlines: one that comes earlier than those before is waited for instead.
 void HookExec::wait_for_deadline() {
-  if (timing_ || running_.empty()) return;
-  timing_ = true;
+  if (running_.empty()) return;
   const auto first =
       std::min_element(running_.begin(), running_.end(),
                        [](const Hook& a, const Hook& b) { return a.deadline < b.deadline; });
+  if (timing_ && timer_.expiry() <= first->deadline) return;
+  timing_ = true;
   timer_.expires_at(first->deadline);
   timer_.async_wait(asio::bind_executor(executor_, [this](boost::system::error_code error) {
-    if (error) return;  // this object may be gone; begin_stop() waits anew by itself
+    if (error) return;  // another wait has taken its place, or this object may be gone
     timing_ = false;
     end_overdue();
     wait_for_deadline();
@@ -231,8 +233,6 @@ void HookExec::begin_stop() {
   stopping_ = true;
   stop_deadline_ = std::chrono::steady_clock::now() + limits_.stop_time;
   for (Hook& hook : running_) hook.deadline = std::min(hook.deadline, stop_deadline_);
-  timer_.cancel();
-  timing_ = false;
   start_waiting();
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <system_error>
+#include <utility>
 
 #include "hast/base/assert.hpp"
 
@@ -81,8 +82,7 @@ constexpr auto kErrors = std::to_array<ErrcText>({
      "whose data may go."},
     {Errc::not_fenced, "not_fenced", "it is not certain that the peer serves nobody",
      "See in the log why the fence hook failed. Only if you know that the other node serves "
-     "nobody: "
-     "`hastctl role --force primary`."},
+     "nobody: `hastctl role --force primary`."},
     {Errc::split_brain, "split_brain", "split-brain: both nodes were written independently",
      "Decide which node's changes to give up; there run `hastctl role secondary`, then `hastctl "
      "resolve --discard local`, which saves and then discards them."},
@@ -149,8 +149,12 @@ std::string Error::message() const {
   std::string line(text.what);
   if (!detail.empty()) line += ": " + detail;
   if (os_error != 0) line += ": " + errno_text(os_error);
-  if (line.back() != '.') line += '.';
-  return line + ' ' + std::string(text.action);
+  return with_full_stop(std::move(line)) + ' ' + std::string(text.action);
+}
+
+std::string with_full_stop(std::string text) {
+  if (!text.ends_with('.') && !text.ends_with('?')) text += '.';
+  return text;
 }
 
 }  // namespace hast

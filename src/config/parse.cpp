@@ -53,6 +53,7 @@ void anchor(Config& config, const std::filesystem::path& folder) {
   for (ResourceConfig& resource : config.resources) {
     anchor(resource.local, folder);
     anchor(resource.exec, folder);
+    anchor(resource.fence, folder);
     if (resource.remote) anchor(resource.remote->address, folder);
     if (resource.source) anchor(resource.source->address, folder);
     if (resource.frontend.listen) anchor(resource.frontend.listen->address, folder);

@@ -115,8 +115,8 @@ Result<FrontendConfig> frontend_of(const FrontendKeys& inner, const FrontendKeys
 
 Error no_node(const Named<Resource>& resource, const NodeIdentity& node) {
   return {Errc::no_such_node, 0,
-          fmt::format("{}:{}: No resource {} configuration for this node (acceptable node names: "
-                      "{})",
+          fmt::format("{}:{}: No resource {} configuration for this node "
+                      "(acceptable node names: {})",
                       resource.mark.line, resource.mark.column, resource.name,
                       fmt::join(node.acceptable_names(), ", "))};
 }

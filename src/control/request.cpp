@@ -38,11 +38,21 @@ Result<Selection> decode_names(const json::array& items) {
   return selection;
 }
 
-Result<Selection> decode_selection(const json::value& resources) {
-  if (const json::string* word = resources.if_string(); word && *word == "all")
+Result<Selection> decode_selection(const json::object& params) {
+  const json::value* resources = params.if_contains("resources");
+  if (!resources) return bad_params("\"resources\" is missing");
+  if (const json::string* word = resources->if_string(); word && *word == "all")
     return Selection{true, {}};
-  if (const json::array* items = resources.if_array()) return decode_names(*items);
+  if (const json::array* items = resources->if_array()) return decode_names(*items);
   return bad_params("\"resources\" is \"all\" or a list of names");
+}
+
+Result<void> decode_flag(const json::object& params, std::string_view name, bool& flag) {
+  const json::value* value = params.if_contains(name);
+  if (value && !value->is_bool())
+    return bad_params('"' + std::string(name) + "\" is true or false");
+  if (value) flag = value->get_bool();
+  return {};
 }
 
 /// What is not understood is refused: ignored, it would be a command without effect.
@@ -62,41 +72,23 @@ Result<Command> decode_role(const json::object& params) {
   const json::string* text = word ? word->if_string() : nullptr;
   const std::optional<Role> role = text ? parse_role({text->data(), text->size()}) : std::nullopt;
   if (!role) return bad_params("\"role\" is \"init\", \"primary\" or \"secondary\"");
-  const json::value* resources = params.if_contains("resources");
-  if (!resources) return bad_params("\"resources\" is missing");
-  Result<Selection> selection = decode_selection(*resources);
+  Result<Selection> selection = decode_selection(params);
   if (!selection) return std::move(selection).error();
-  const json::value* force = params.if_contains("force");
-  if (force && !force->is_bool()) return bad_params("\"force\" is true or false");
-  const bool forced = force && force->get_bool();
-  if (forced && *role != Role::primary) return bad_params("only the role primary can be forced");
-  return Command{RoleRequest{*role, *std::move(selection), forced}};
+  RoleRequest request{*role, *std::move(selection)};
+  if (Result<void> ok = decode_flag(params, "force", request.force); !ok)
+    return std::move(ok).error();
+  if (request.force && *role != Role::primary)
+    return bad_params("only the role primary can be forced");
+  return Command{std::move(request)};
 }
 
-Result<Command> decode_status(const json::object& params) {
+/// A request that says only which resources.
+template <class T>
+Result<Command> decode_selected(const json::object& params) {
   if (Result<void> ok = only(params, {"resources"}); !ok) return std::move(ok).error();
-  const json::value* resources = params.if_contains("resources");
-  if (!resources) return Command{StatusRequest{{true, {}}}};
-  Result<Selection> selection = decode_selection(*resources);
+  Result<Selection> selection = decode_selection(params);
   if (!selection) return std::move(selection).error();
-  return Command{StatusRequest{*std::move(selection)}};
-}
-
-Result<Command> decode_attach(const json::object& params) {
-  if (Result<void> ok = only(params, {"resources"}); !ok) return std::move(ok).error();
-  const json::value* resources = params.if_contains("resources");
-  if (!resources) return bad_params("\"resources\" is missing");
-  Result<Selection> selection = decode_selection(*resources);
-  if (!selection) return std::move(selection).error();
-  return Command{AttachRequest{*std::move(selection)}};
-}
-
-Result<void> decode_flag(const json::object& params, std::string_view name, bool& flag) {
-  const json::value* value = params.if_contains(name);
-  if (value && !value->is_bool())
-    return bad_params('"' + std::string(name) + "\" is true or false");
-  if (value) flag = value->get_bool();
-  return {};
+  return Command{T{*std::move(selection)}};
 }
 
 /// `backup` is false, or the path of a file; absent: hastd chooses one.
@@ -145,8 +137,9 @@ Result<Command> decode_command(const json::object& object) {
   const json::object& params = given ? given->get_object() : kNone;
 
   if (*method == "role") return decode_role(params);
-  if (*method == "status") return decode_status(params);
-  if (*method == "attach") return decode_attach(params);
+  if (*method == "status" && params.empty()) return Command{StatusRequest{{true, {}}}};
+  if (*method == "status") return decode_selected<StatusRequest>(params);
+  if (*method == "attach") return decode_selected<AttachRequest>(params);
   if (*method == "resolve") return decode_resolve(params);
   const bool ping = *method == "ping";
   if (!ping && *method != "version")

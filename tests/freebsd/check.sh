@@ -39,7 +39,7 @@ else
   echo "No libraries for FreeBSD in $sysroot/usr/local: compiling, not linking."
   local=$build/packages/usr/local
   mkdir -p "$local/lib"
-  headers boost fmt spdlog yaml-cpp liblzf
+  headers boost fmt spdlog yaml-cpp liblzf lz4.h
   package Boost Boost::headers Boost::program_options Boost::json
   package spdlog spdlog::spdlog
   package fmt fmt::fmt
@@ -53,6 +53,7 @@ else
   options+=(-DFREEBSD_PACKAGES="$build/packages" -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY
     -DCMAKE_CXX_FLAGS="-isystem $local/include"
     -DZLIB_LIBRARY="$nothing" -DOPENSSL_CRYPTO_LIBRARY="$nothing" -DHAST_LZF_LIBRARY="$nothing"
+    -DHAST_LZ4_LIBRARY="$nothing"
     "-DCMAKE_CXX_LINK_EXECUTABLE=<CMAKE_COMMAND> -E touch <TARGET>")
 fi
 cmake -S "$source" -B "$build" "${options[@]}" > "$build/configure.log" 2>&1 ||

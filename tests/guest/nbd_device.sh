@@ -19,14 +19,36 @@ hastd -F -c /run/hast.yaml --node a > /run/out 2>&1
 grep -q 'this kernel has no NBD devices; load the driver (modprobe nbd)' /run/out || fail "not said: $(cat /run/out)"
 insmod /modules/nbd.ko
 
+say "a device that somebody else has is left as it is"
+io_timeout() { cat /sys/block/nbd0/queue/io_timeout; }
+configure '{ type: nbd-device, device: /dev/nbd0, connections: 2 }'
+start a
+start b
+role b secondary
+role a primary
+[ "$(io_timeout)" = 30000 ] || fail "io_timeout: $(io_timeout)"
+wait_for 60 is_synced a
+stop b TERM
+sed -i 's/, connections: 2//' /run/hast.yaml # with one, hastd sets the time
+start b
+ctl b role primary shared > /run/out 2>&1 && fail "b has a's device"
+grep -q "/dev/nbd0 is somebody else's" /run/out || fail "not said: $(cat /run/out)"
+[ "$(io_timeout)" = 30000 ] || fail "b set the io_timeout of a's device: $(io_timeout)"
+stop a TERM
+stop b TERM
+configure '{ type: nbd-device }'
+
 say "a primary has a device, a secondary none"
+ln -s ../nothing /dev/hast/shared-a      # left behind
+ln -s ../zero /dev/hast/shared-a.new     # of another resource
 start a
 start b
 role b secondary
 role a primary
 [ -b /dev/hast/shared-a ] || fail "no device"
+[ -c /dev/hast/shared-a.new ] || fail "the device of another resource is gone"
 [ ! -e /dev/hast/shared-b ] || fail "a secondary has a device"
-[ "$(cat /sys/block/nbd0/queue/io_timeout)" = 5000 ] || fail "io_timeout: $(cat /sys/block/nbd0/queue/io_timeout)"
+[ "$(io_timeout)" = 5000 ] || fail "io_timeout: $(io_timeout)"
 
 say "a file system under load"
 expect /sbin/mke2fs -q -t ext4 /dev/hast/shared-a

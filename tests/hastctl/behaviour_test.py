@@ -34,6 +34,22 @@ class OptionTest(HastctlTest):
                                  ("create", "--json"), ("dump", "--timeout", "5")):
             self.assert_failed(self.hastctl(command, *option, "r0"), 64, "usage: hastctl")
 
+    def test_the_commands_that_the_original_does_not_have_have_a_usage_of_their_own(self):
+        for command, *rest in (("attach",), ("attach", "-h"), ("attach", "--force", "r0"),
+                               ("resolve", "r0"), ("resolve", "--discard", "local"),
+                               ("resolve", "--discard", "local", "r0", "x"),
+                               ("resolve", "--discard", "local", "--backup", "/x", "--no-backup", "r0"),
+                               ("resolve", "--nosuch")):
+            process = self.hastctl(command, *rest)
+            self.assert_failed(process, 64, "usage: hastctl attach [-d]", "\n       hastctl resolve [-d]")
+            self.assertNotIn("hastctl role", process.stderr)
+
+    def test_help_has_the_commands_of_both_one_below_the_other(self):
+        synopsis = self.run_hastctl("--help").stdout.split("\n\n")[0].splitlines()
+        commands = [line[7:].split()[:2] for line in synopsis if not line.startswith("\t")]
+        self.assertEqual(commands, [["hastctl", command] for command in
+                                    ("create", "role", "list", "status", "dump", "attach", "resolve")])
+
     def test_values_that_mean_nothing_are_refused_by_name(self):
         for option, value, name in (("-e", "", "extentsize"), ("-e", "4x", "extentsize"),
                                     ("-e", "99999999999999999999", "extentsize"),
@@ -54,7 +70,7 @@ class OptionTest(HastctlTest):
     def test_a_broken_file_is_reported_with_its_place(self):
         self.config.write_text("resources:\n  r0:\n    locl: /x\n")
         self.assert_failed(self.hastctl("status"), 78, f"[ERROR] {self.config}:3:5: ",
-                           'did you mean "local"?')
+                           'did you mean "local"? Correct')
 
 
 class ManualTest(HastctlTest):

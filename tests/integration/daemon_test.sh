@@ -12,11 +12,7 @@ for signal in TERM INT USR2; do
   role a primary
   start_client a --errors-ok
   some_writes 100
-  kill -"$signal" "${PID[a]}"
-  expect_soon gone "${PID[a]}"
-  status=0
-  wait "${PID[a]}" || status=$?
-  [ $status = 0 ] || fail "exit status $status on $signal"
+  stop_node a "$signal"
   wait "$CLIENT" || [ $? = 3 ] || fail "the client was not disconnected"
   [ ! -S "$DIR/a.ctl" ] || fail "the control socket is left behind"
 done

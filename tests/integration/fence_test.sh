@@ -15,13 +15,7 @@ calls() { [ -e "$FENCE.calls" ] && wc -l < "$FENCE.calls" || echo 0; }
 asked() { [ "$(calls)" -gt "$1" ]; }
 
 say "the first promotion asks the hook: nobody handed over"
-write_config
-make_disks
-ctl a create r0
-ctl b create r0
-start a
-start b
-role b secondary
+started_pair
 expect_status 5 ctl a role primary r0
 grep -q "not certain" "$DIR/out" || fail "the refusal says: $(cat "$DIR/out")"
 [ "$(cat "$FENCE.calls")" = "fence r0" ] || fail "the hook got: $(cat "$FENCE.calls")"
@@ -61,14 +55,13 @@ rm "$FENCE.succeeds"
 say "the peer is back: a new loss has to be fenced anew; it returns before that"
 start b
 role b secondary
-in_sync_soon() { wait_for a status=complete resync=null; }
-in_sync_soon
+wait_for a status=complete resync=null
 some_writes 100
 kill_node b
 wait_for a status=degraded
 start b
 role b secondary
-in_sync_soon
+wait_for a status=complete resync=null
 some_writes 100
 
 say "an operator who knows may say so"
@@ -110,7 +103,7 @@ until_true 1 false || true
 start b
 role b secondary
 some_writes 100
-in_sync_soon
+wait_for a status=complete resync=null
 stop_client
 verify a
 [ "$(calls)" = "$before" ] && [ "$(log_count a "Asking")" = "$asked_before" ] || fail "a hook that is not configured was asked"

@@ -147,11 +147,11 @@ answers() {
   ctl "$1" status > /dev/null 2>&1
 }
 
-# stop_node NODE: as an operator does; fails if it does not end by itself, cleanly.
+# stop_node NODE [SIGNAL]: as an operator does; fails if it does not end by itself, cleanly.
 stop_node() {
-  local status=0
-  kill -TERM "${PID[$1]}"
-  until_true "$PATIENCE" gone "${PID[$1]}" || fail "hastd $1 does not end on SIGTERM"
+  local signal=${2:-TERM} status=0
+  kill "-$signal" "${PID[$1]}"
+  until_true "$PATIENCE" gone "${PID[$1]}" || fail "hastd $1 does not end on SIG$signal"
   wait "${PID[$1]}" || status=$?
   [ $status = 0 ] || fail "hastd $1 ended with status $status"
 }
@@ -183,8 +183,8 @@ role() { ctl "$1" role "$2" "${3:-r0}" || fail "role $2 on $1"; }
 in_log() { grep -qF -- "$2" "$DIR/$1.log"; }
 log_count() { grep -cF -- "$2" "$DIR/$1.log" || true; }
 
-# connected_pair: configured, created, a primary, b secondary, in sync.
-connected_pair() {
+# started_pair: configured, created, b secondary; a has no role yet.
+started_pair() {
   write_config
   make_disks
   ctl a create r0
@@ -192,6 +192,11 @@ connected_pair() {
   start a
   start b
   role b secondary
+}
+
+# connected_pair: the same with a primary, in sync.
+connected_pair() {
+  started_pair
   role a primary
   wait_for a status=complete resync=null dirty_bytes=0
   wait_for b status=complete

@@ -5,21 +5,19 @@
 # all, sector by sector, and stays as it was seen. INV-12. Then the same with clients of other people.
 . "$(dirname "$0")/lib.sh"
 NBD_PORT=$(free_port 1)
-TRANSPORT=unix
+TRANSPORT=unix # or tcp, or the socket of a server in between
 uri() {
-  if [ $TRANSPORT = tcp ]; then echo "nbd://127.0.0.1:$NBD_PORT/r0"; else echo "nbd+unix:///r0?socket=$DIR/$1.sock"; fi
+  case $TRANSPORT in
+    unix) echo "nbd+unix:///r0?socket=$DIR/$1.sock" ;;
+    tcp) echo "nbd://127.0.0.1:$NBD_PORT/r0" ;;
+    *) echo "nbd+unix:///?socket=$TRANSPORT" ;;
+  esac
 }
 
 kill_it() { kill_node a; }
 # As `systemctl restart`, and as an upgrade: a client may be there all the time.
 stop_it() { stop_node a; }
-restart_it() {
-  local status=0
-  kill -USR2 "${PID[a]}"
-  until_true "$PATIENCE" gone "${PID[a]}" || fail "hastd a does not end on SIGUSR2"
-  wait "${PID[a]}" || status=$?
-  [ $status = 0 ] || fail "hastd a ended with status $status"
-}
+restart_it() { stop_node a USR2; }
 back() {
   start a
   role a primary
@@ -72,14 +70,18 @@ done
 # Clients of other people reach it over TCP ------------------------------------------------------------
 
 in_sync
+# restarts_under SOCKET: of a client that listens there for one of ours.
 restarts_under() {
   local how
+  TRANSPORT=$1 start_client a --depth 4
   for how in kill_it restart_it; do
     some_writes 300
     $how
     back
     some_writes 300
   done
+  stop_client # not one error, and its own connection never broke
+  verify a
 }
 
 if command -v nbdkit > /dev/null; then
@@ -88,18 +90,7 @@ if command -v nbdkit > /dev/null; then
     retries=60 retry-delay=1 retry-exponential=no > "$DIR/nbdkit.out" 2>&1 &
   PIDS+=("$!")
   expect_soon test -s "$DIR/between.pid"
-  (
-    uri() { echo "nbd+unix:///?socket=$DIR/between.sock"; }
-    client_words a --depth 4
-    printf '%s\n' "${CLIENT_WORDS[@]}" > "$DIR/words"
-  )
-  mapfile -t CLIENT_WORDS < "$DIR/words"
-  "${CLIENT_WORDS[@]}" > "$DIR/client.out" 2>&1 &
-  CLIENT=$!
-  PIDS+=("$CLIENT")
-  restarts_under
-  stop_client # not one error, and its own connection never broke
-  verify a
+  restarts_under "$DIR/between.sock"
 else
   say "no nbdkit here: left out"
 fi
@@ -111,18 +102,7 @@ if command -v qemu-nbd > /dev/null; then
     > "$DIR/qemu.out" 2>&1 &
   PIDS+=("$!")
   expect_soon test -S "$DIR/qemu.sock"
-  (
-    uri() { echo "nbd+unix:///?socket=$DIR/qemu.sock"; }
-    client_words a --depth 4
-    printf '%s\n' "${CLIENT_WORDS[@]}" > "$DIR/words"
-  )
-  mapfile -t CLIENT_WORDS < "$DIR/words"
-  "${CLIENT_WORDS[@]}" > "$DIR/client.out" 2>&1 &
-  CLIENT=$!
-  PIDS+=("$CLIENT")
-  restarts_under
-  stop_client
-  verify a
+  restarts_under "$DIR/qemu.sock"
 else
   say "no qemu-nbd here: left out"
 fi

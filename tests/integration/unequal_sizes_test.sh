@@ -2,14 +2,8 @@
 # The nodes disagree about the size of the data or of the extents: they refuse to connect, the
 # primary says which has how much, and what to do. With equal numbers they connect.
 . "$(dirname "$0")/lib.sh"
-write_config
-truncate -s 64M "$DISK_a"
 truncate -s 80M "$DISK_b"
-ctl a create r0
-ctl b create r0
-start a
-start b
-role b secondary
+started_pair
 role a primary
 wait_for a status=degraded "reason~disagree"
 reason=$(field a reason)

@@ -12,10 +12,7 @@ namespace {
 constexpr std::chrono::seconds kPatience{120};
 
 int report(const hast::control::AttachEntry& entry) {
-  if (!entry.attached) {
-    report_resource_error(entry.name, entry.attached.error());
-    return hast::control::resource_code(entry.attached.error().code);
-  }
+  if (!entry.attached) return report_resource_error(entry.name, entry.attached.error());
   if (!entry.attached->was_lost)
     fmt::print("{}: the local component was in use all along; nothing to do.\n", entry.name);
   else
@@ -28,14 +25,8 @@ int report(const hast::control::AttachEntry& entry) {
 
 int attach(const Options& options, const hast::config::Config& config) {
   const hast::control::AttachRequest request{selection_of(options.operands)};
-  const auto answer = ask_daemon(config, request, options.patience.value_or(kPatience));
-  if (const int* failed = std::get_if<int>(&answer)) return *failed;
-  const auto reply = hast::control::decode_attach_reply(std::get<std::string>(answer), kRequestId);
-  if (!reply) return report_reply_error(reply.error());
-  int status = 0;
-  for (const hast::control::AttachEntry& entry : reply->resources)
-    keep_first(status, report(entry));
-  return status;
+  return ask_and_report(config, request, options.patience.value_or(kPatience),
+                        hast::control::decode_attach_reply, report);
 }
 
 }  // namespace hastctl

@@ -137,10 +137,10 @@ int report_reply_error(const Error& error) {
   return kSoftware;
 }
 
-void report_resource_error(const std::string& resource, const Error& error) {
-  Log("[" + resource + "] ")
-      .warning("Received error {} from hastd. {}", hast::control::resource_code(error.code),
-               sentence(error));
+int report_resource_error(const std::string& resource, const Error& error) {
+  const int code = hast::control::resource_code(error.code);
+  Log("[" + resource + "] ").warning("Received error {} from hastd. {}", code, sentence(error));
+  return code;
 }
 
 }  // namespace hastctl

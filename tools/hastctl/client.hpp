@@ -9,7 +9,7 @@
 #include "hast/base/result.hpp"
 #include "hast/config/config.hpp"
 #include "hast/control/reply.hpp"
-#include "hastctl/options.hpp"
+#include "hastctl/commands.hpp"
 
 namespace hastctl {
 
@@ -49,9 +49,25 @@ std::variant<std::string, int> ask_daemon(const hast::config::Config& config,
 /// Prints why hastd refused the whole request, or why its reply is none; returns the exit status.
 int report_reply_error(const hast::Error& error);
 
-/// Prints what hastd says about one resource: "[shared] Received error 1 from hastd. ..."
-void report_resource_error(const std::string& resource, const hast::Error& error);
+/// Prints what hastd says about one resource: "[shared] Received error 1 from hastd. ...", and
+/// returns that number, the exit status.
+int report_resource_error(const std::string& resource, const hast::Error& error);
 
 inline const hast::control::RequestId kRequestId{std::int64_t{1}};
+
+/// Asks hastd, and has `report` tell a person of each resource; returns the exit status.
+template <class Reply, class Entry>
+int ask_and_report(const hast::config::Config& config, const hast::control::Command& command,
+                   std::chrono::seconds patience,
+                   hast::Result<Reply> (*decode)(std::string_view, const hast::control::RequestId&),
+                   int (*report)(const Entry&)) {
+  const auto answer = ask_daemon(config, command, patience);
+  if (const int* failed = std::get_if<int>(&answer)) return *failed;
+  const hast::Result<Reply> reply = decode(std::get<std::string>(answer), kRequestId);
+  if (!reply) return report_reply_error(reply.error());
+  int status = 0;
+  for (const Entry& entry : reply->resources) keep_first(status, report(entry));
+  return status;
+}
 
 }  // namespace hastctl

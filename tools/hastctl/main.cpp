@@ -17,7 +17,7 @@ int report_config_error(const Options& options, const hast::Error& error) {
                       hast::errno_text(error.os_error), action);
     return kOsFile;
   }
-  hast::Log().error("{}. {}", error.detail, action);
+  hast::Log().error("{} {}", hast::with_full_stop(error.detail), action);
   return kConfig;
 }
 

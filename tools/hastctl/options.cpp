@@ -49,6 +49,11 @@ std::optional<Command> parse_command(std::string_view word) {
   return std::nullopt;
 }
 
+/// A command that the original does not have.
+bool is_own(Command command) { return command == Command::attach || command == Command::resolve; }
+
+int usage_of(Command command) { return is_own(command) ? own_usage() : usage(); }
+
 int invalid(const char* what) {
   std::fprintf(stderr, "hastctl: Invalid %s\n", what);
   return kUsage;
@@ -124,7 +129,7 @@ Refusal take_discard(Options& options) {
 }
 
 Refusal take(int option, Options& options) {
-  if (!belongs_to(option, options.command)) return usage();
+  if (!belongs_to(option, options.command)) return usage_of(options.command);
   switch (option) {
     case 'c':
       options.config_path = optarg;
@@ -164,7 +169,7 @@ Refusal take(int option, Options& options) {
     case kHelp:
       return help();
     default:
-      return usage();
+      return usage_of(options.command);
   }
 }
 
@@ -199,12 +204,11 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   ++argv;
   int option = 0;
   // "+": operands end the options of the original's commands, also where getopt would reorder.
-  const bool ours = options.command == Command::attach || options.command == Command::resolve;
-  const char* letters = ours ? "c:dh" : "+c:de:k:m:h";
+  const char* letters = is_own(options.command) ? "c:dh" : "+c:de:k:m:h";
   while ((option = ::getopt_long(argc, argv, letters, kLongOptions, nullptr)) != -1)
     if (const Refusal status = take(option, options)) return *status;
   options.operands.assign(argv + optind, argv + argc);
-  if (!enough_operands(options)) return usage();
+  if (!enough_operands(options)) return usage_of(options.command);
   return options;
 }
 

@@ -14,8 +14,8 @@ constexpr std::chrono::seconds kPatience{30};
 int code_of(const hast::control::StatusEntry& entry) {
   if (entry.status) return 0;
   const hast::Error& error = entry.status.error();
-  if (error.code != hast::Errc::no_such_resource) report_resource_error(entry.name, error);
-  return hast::control::resource_code(error.code);
+  if (error.code == hast::Errc::no_such_resource) return hast::control::resource_code(error.code);
+  return report_resource_error(entry.name, error);
 }
 
 }  // namespace

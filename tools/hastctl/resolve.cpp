@@ -28,12 +28,9 @@ void print(const std::string& name, const hast::control::Resolution& resolution)
 }
 
 int report(const hast::control::ResolveEntry& entry) {
-  if (entry.resolved) {
-    print(entry.name, *entry.resolved);
-    return 0;
-  }
-  report_resource_error(entry.name, entry.resolved.error());
-  return hast::control::resource_code(entry.resolved.error().code);
+  if (!entry.resolved) return report_resource_error(entry.name, entry.resolved.error());
+  print(entry.name, *entry.resolved);
+  return 0;
 }
 
 }  // namespace
@@ -41,14 +38,8 @@ int report(const hast::control::ResolveEntry& entry) {
 int resolve(const Options& options, const hast::config::Config& config) {
   const hast::control::ResolveRequest request{options.operands.front(), options.dry_run,
                                               options.save, options.backup};
-  const auto answer = ask_daemon(config, request, options.patience.value_or(kPatience));
-  if (const int* failed = std::get_if<int>(&answer)) return *failed;
-  const auto reply = hast::control::decode_resolve_reply(std::get<std::string>(answer), kRequestId);
-  if (!reply) return report_reply_error(reply.error());
-  int status = 0;
-  for (const hast::control::ResolveEntry& entry : reply->resources)
-    keep_first(status, report(entry));
-  return status;
+  return ask_and_report(config, request, options.patience.value_or(kPatience),
+                        hast::control::decode_resolve_reply, report);
 }
 
 }  // namespace hastctl

@@ -9,10 +9,7 @@ namespace {
 constexpr std::chrono::seconds kPatience{120};
 
 int report(const hast::control::RoleEntry& entry) {
-  if (!entry.change) {
-    report_resource_error(entry.name, entry.change.error());
-    return hast::control::resource_code(entry.change.error().code);
-  }
+  if (!entry.change) return report_resource_error(entry.name, entry.change.error());
   const hast::Log log("[" + entry.name + "] ");
   if (entry.change->previous == entry.change->in_force)
     log.trace("Role unchanged ({}).", to_string(entry.change->in_force));
@@ -29,14 +26,8 @@ int role(const Options& options, const hast::config::Config& config) {
   const hast::Role wanted = *hast::parse_role(operands[0]);
   const hast::control::RoleRequest request{
       wanted, selection_of({operands.begin() + 1, operands.end()}), options.force};
-  const auto answer = ask_daemon(config, request, options.patience.value_or(kPatience));
-  if (const int* failed = std::get_if<int>(&answer)) return *failed;
-  const auto reply = hast::control::decode_role_reply(std::get<std::string>(answer), kRequestId);
-  if (!reply) return report_reply_error(reply.error());
-
-  int status = 0;
-  for (const hast::control::RoleEntry& entry : reply->resources) keep_first(status, report(entry));
-  return status;
+  return ask_and_report(config, request, options.patience.value_or(kPatience),
+                        hast::control::decode_role_reply, report);
 }
 
 }  // namespace hastctl

@@ -13,8 +13,9 @@ constexpr const char* kUsageText =
     "       hastctl status [-d] [-c config] [all | name ...]\n"
     "       hastctl dump [-d] [-c config] [all | name ...]\n";
 
+/// Behind "usage: ", or seven spaces where the above goes first.
 constexpr const char* kOwnUsageText =
-    "       hastctl attach [-d] [-c config] all | name ...\n"
+    "hastctl attach [-d] [-c config] all | name ...\n"
     "       hastctl resolve [-d] [-c config] [--dry-run] [--backup file | --no-backup]\n"
     "\t\t--discard local name\n";
 
@@ -32,7 +33,7 @@ constexpr const char* kHelpText =
     "  --no-backup     for resolve: do not save it\n"
     "  --force         for role primary: also if the data here are inconsistent or outdated\n"
     "  --json          for list and status: print JSON\n"
-    "  --timeout SECS  for role, list and status: how long to wait for hastd\n"
+    "  --timeout SECS  for all but create and dump: how long to wait for hastd\n"
     "  --help          this text\n"
     "\n"
     "hastctl(8) has an example for each task.\n";
@@ -44,10 +45,13 @@ int usage() {
   return kUsage;
 }
 
+int own_usage() {
+  std::fprintf(stderr, "usage: %s", kOwnUsageText);
+  return kUsage;
+}
+
 int help() {
-  std::fputs(kUsageText, stdout);
-  std::fputs(kOwnUsageText, stdout);
-  std::fputs(kHelpText, stdout);
+  std::printf("%s       %s%s", kUsageText, kOwnUsageText, kHelpText);
   return kOk;
 }
 

@@ -1,4 +1,5 @@
-// The usage text, byte for byte that of the original (config-and-cli §4), and exit statuses.
+// The usage texts, of the original's commands byte for byte its own (config-and-cli §4), and exit
+// statuses.
 #pragma once
 
 namespace hastctl {
@@ -19,10 +20,13 @@ enum Exit : int {
   kDumpFailed = 255,
 };
 
-/// Prints the usage on standard error; returns kUsage.
+/// Prints the usage of the original's commands on standard error; returns kUsage.
 int usage();
 
-/// --help: the usage and the options the original does not have, on standard output; returns kOk.
+/// The same of the commands that the original does not have.
+int own_usage();
+
+/// --help: all of it, and the options, on standard output; returns kOk.
 int help();
 
 }  // namespace hastctl

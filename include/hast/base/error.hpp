@@ -87,6 +87,9 @@ struct [[nodiscard]] Error {
   std::string message() const;
 };
 
+/// A clause as a sentence: with a full stop, unless it ends like one.
+std::string with_full_stop(std::string text);
+
 /// The kernel's words for `os_error`, thread-safe.
 std::string errno_text(int os_error);
 

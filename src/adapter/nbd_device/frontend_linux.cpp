@@ -319,9 +319,8 @@ void NbdDevice::remove(std::uint32_t index) {
   const int error = removed.error().os_error;
   if (error == EINVAL || error == ENODEV) return;  // being removed already
   options_.log.error(
-      "{} (/dev/nbd{}) cannot be removed: {} Its clients wait until it is: nbd-client -d "
-      "/dev/nbd{} "
-      "removes it.",
+      "{} (/dev/nbd{}) cannot be removed: {} Its clients wait until it is; to remove it: "
+      "nbd-client -d /dev/nbd{}",
       location(), index, removed.error().message(), index);
 }
 

@@ -77,12 +77,18 @@ std::optional<std::uint32_t> index_of(const fs::path& device) {
   return number_of<std::uint32_t>(std::string_view(name).substr(3));
 }
 
+/// Somebody serves it, or has it open still.
+bool is_taken(std::uint32_t index) {
+  std::error_code error;
+  return fs::exists(folder_of(index) / "pid", error);
+}
+
 std::vector<std::uint32_t> free_devices() {
   std::vector<std::uint32_t> free;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(kBlockDevices, error)) {
     const std::optional<std::uint32_t> index = index_of(entry.path());
-    if (index && !fs::exists(entry.path() / "pid", error)) free.push_back(*index);
+    if (index && !is_taken(*index)) free.push_back(*index);
   }
   std::sort(free.begin(), free.end());
   return free;
@@ -96,6 +102,13 @@ bool set_repeat_after(std::uint32_t index, std::uint32_t milliseconds) {
   std::ofstream file(path);
   file << wanted << std::flush;
   return file.good();
+}
+
+fs::path target_of(std::uint32_t index) { return "../" + name_of(index); }
+
+bool stands_for(const fs::path& link, std::uint32_t index) {
+  std::error_code error;
+  return fs::read_symlink(link, error) == target_of(index);
 }
 
 Error link_failure(int error, const fs::path& link) {
@@ -147,29 +160,27 @@ class NetlinkNbd final : public NbdKernel {
 
   Result<void> link(std::string_view name, std::uint32_t index) override {
     const fs::path link = fs::path(kLinks) / name;
-    const fs::path fresh = link.string() + ".new";
+    if (stands_for(link, index)) return {};
     if (::mkdir(kLinks, 0755) == 0) {
       (void)::chmod(kLinks, 0755);  // whatever the umask is: only names are in there
     } else if (errno != EEXIST) {
       return link_failure(errno, kLinks);
     }
-    (void)::unlink(fresh.c_str());
-    const std::string target = "../" + name_of(index);
-    if (::symlink(target.c_str(), fresh.c_str()) != 0 || ::rename(fresh.c_str(), link.c_str()) != 0)
-      return link_failure(errno, link);
+    (void)::unlink(link.c_str());
+    if (::symlink(target_of(index).c_str(), link.c_str()) != 0) return link_failure(errno, link);
     return {};
   }
 
   void unlink(std::string_view name, std::uint32_t index) override {
     const fs::path link = fs::path(kLinks) / name;
-    std::error_code error;
-    if (fs::read_symlink(link, error) == fs::path("../" + name_of(index)))
-      (void)::unlink(link.c_str());
+    if (stands_for(link, index)) (void)::unlink(link.c_str());
   }
 
  private:
   Result<Connected> connect_at(std::uint32_t index, const DeviceSpec& spec,
                                std::span<const int> sockets) {
+    // The kernel would say so too, but only after its next line had changed what is not ours.
+    if (is_taken(index)) return Error{Errc::io_failed, EBUSY, "the device has a server"};
     const bool set = spec.repeat_after_ms > 0 && set_repeat_after(index, spec.repeat_after_ms);
     Result<std::uint32_t> made = connect_once(index, spec, sockets);
     if (!made) return std::move(made).error();

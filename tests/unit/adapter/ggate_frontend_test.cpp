@@ -1,14 +1,12 @@
 #include "hast/adapter/ggate/frontend.hpp"
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <random>
 #include <thread>
 
 #include "support/catch.hpp"
 #include "support/fake_gate.hpp"
-#include "support/ram_sink.hpp"
+#include "support/frontend_daemon.hpp"
 
 namespace asio = boost::asio;
 namespace ggate = hast::adapter::ggate;
@@ -26,23 +24,17 @@ namespace {
 
 constexpr std::uint64_t kBlock = hast::port::kBlockBytes;
 constexpr std::uint64_t kMiB = 1024 * 1024;
-constexpr auto kPatience = 30s;  // only a hang takes so long
 const std::string kName = "hast/shared";
 
 std::vector<std::byte> filled(std::uint64_t bytes, int value) {
   return std::vector<std::byte>(bytes, std::byte(value));
 }
 
-/// One hastd: a front-end over memory, on its own io_context that the test drives.
-struct Daemon {
+struct Daemon : hast::test::FrontendDaemon<ggate::GgateFrontend> {
   explicit Daemon(
       GateKernel& kernel_in, hast::test::RamSinkOptions sink_options = {8 * kMiB, 512, 64},
       std::function<void(ggate::GgateOptions&)> adjust = [](ggate::GgateOptions&) {})
-      : kernel(kernel_in),
-        sink(sink_options, [this] { asio::post(context, [this] { sink.turn(); }); }) {
-    hast::tap_log([this](hast::LogLevel level, std::string_view line) {
-      if (level <= hast::LogLevel::info) log.emplace_back(line);
-    });
+      : FrontendDaemon(sink_options), kernel(kernel_in) {
     auto fake = std::make_unique<FakeGate>(kernel, kName);
     gate = fake.get();
     ggate::GgateOptions options;
@@ -54,55 +46,13 @@ struct Daemon {
     frontend->withdraw("the role is init", [] {});  // as a resource does when it starts
     settle();
   }
-  ~Daemon() {
-    if (frontend) stop();
-    hast::tap_log({});
-  }
 
-  void serve() {
-    const Result<void> served = frontend->serve(sink);
-    if (!served) FAIL(served.error().message());
-  }
-  void withdraw() {
-    bool done = false;
-    frontend->withdraw("the role is secondary", [&] { done = true; });
-    CHECK_FALSE(done);
-    run_until([&] { return done; });
-    CHECK(sink.all_free());
-  }
-  void stop() {
-    bool withdrawn = false;
-    sink.unhold();
-    frontend->withdraw("the test is over", [&] { withdrawn = true; });
-    run_until([&] { return withdrawn; });
-    bool stopped = false;
-    frontend->stop([&] { stopped = true; });
-    run_until([&] { return stopped; });
-    frontend.reset();
-    context.restart();
-    context.run();  // returns: nothing is left behind
-    CHECK(sink.refused() == 0);
-  }
   /// SIGKILL. What is left of the object is cleaned up without the kernel noticing.
   void kill() {
     gate->kill();
     stop();
   }
 
-  template <class Condition>
-  void run_until(Condition condition) {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      REQUIRE(std::chrono::steady_clock::now() < give_up);
-      context.restart();
-      context.run_one_for(5ms);
-    }
-  }
-  void settle() {
-    context.restart();
-    while (context.poll() > 0) {
-    }
-  }
   GateKernel::Outcome wait(const GateKernel::BioPtr& bio) {
     run_until([&] { return kernel.result(bio).done; });
     return kernel.result(bio);
@@ -113,19 +63,8 @@ struct Daemon {
   void await_node() {
     run_until([&] { return kernel.has_node(kName); });
   }
-  bool logged(std::string_view words) const {
-    return std::any_of(log.begin(), log.end(), [&](const std::string& line) {
-      return line.find(words) != std::string::npos;
-    });
-  }
-
   GateKernel& kernel;
-  asio::io_context context;
-  Departure departure;
-  RamSink sink;
   FakeGate* gate = nullptr;
-  std::optional<ggate::GgateFrontend> frontend;
-  std::vector<std::string> log;
 };
 
 }  // namespace

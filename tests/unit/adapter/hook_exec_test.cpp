@@ -9,7 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "awaiting.hpp"
 #include "support/catch.hpp"
@@ -230,6 +233,39 @@ TEST_CASE("A stop with no hook at all ends at once") {
   const auto begin = std::chrono::steady_clock::now();
   world.finish();
   CHECK(std::chrono::steady_clock::now() - begin < 5s);
+}
+
+TEST_CASE("A program that is asked consents with exit status 0 and with nothing else") {
+  World world;
+  std::vector<std::pair<std::string, bool>> answers;
+  const auto ask = [&](const std::string& program) {
+    world.hooks.ask({program, "fence", "a"}, 60s, [&answers, program](auto verdict) {
+      answers.emplace_back(program, verdict == port::HookRunner::Verdict::yes);
+    });
+    world.run_until([&] { return !answers.empty() && answers.back().first == program; });
+    return answers.back().second;
+  };
+  CHECK(ask(world.script("consents", "exit 0\n")));
+  CHECK_FALSE(ask(world.script("refuses", "exit 1\n")));
+  CHECK_FALSE(ask(world.script("dies", "kill -9 $$\n")));
+  CHECK_FALSE(ask(world.dir.file("missing")));
+  CHECK(answers.size() == 4);
+}
+
+TEST_CASE("A program that is asked has its own time, whatever the hooks before it may take") {
+  World world({.grace_time = 300ms});
+  std::optional<port::HookRunner::Verdict> answer;
+  world.hooks.run({world.script("quick", "exit 0\n"), "freeze", "a"});
+  world.hooks.run({world.script("slow", "until [ -e go ]; do sleep 0.01; done\n"), "role", "b"});
+  world.hooks.ask({world.script("hangs", "sleep 600\n"), "fence", "a"}, 200ms,
+                  [&](auto verdict) { answer = verdict; });
+  world.run_until([&] { return answer.has_value(); });  // long before those are overdue
+  CHECK(answer == port::HookRunner::Verdict::no);
+  CHECK(world.hooks.counts().timed_out == 1);
+  world.dir.make_text("go", "");
+  world.finish();
+  CHECK(world.hooks.counts().timed_out == 1);
+  CHECK(no_children());
 }
 
 TEST_CASE("Children of others are left to them") {

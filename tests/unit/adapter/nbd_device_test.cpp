@@ -1,14 +1,12 @@
 #ifdef __linux__
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <optional>
 
 #include "hast/adapter/nbd_device/frontend.hpp"
 #include "support/catch.hpp"
 #include "support/fake_nbd_kernel.hpp"
+#include "support/frontend_daemon.hpp"
 #include "support/nbd_bytes.hpp"
-#include "support/ram_sink.hpp"
 
 namespace asio = boost::asio;
 namespace device = hast::adapter::nbd_device;
@@ -31,22 +29,16 @@ namespace {
 
 constexpr std::uint64_t kBlock = hast::port::kBlockBytes;
 constexpr std::uint64_t kMiB = 1024 * 1024;
-constexpr auto kPatience = 30s;  // only a hang takes so long
 constexpr std::uint16_t kRead = 0, kFlush = 3;
 
 using Adjust = std::function<void(device::NbdDeviceOptions&)>;
 
-/// One hastd: a front-end over memory, on its own io_context that the test drives.
-struct Daemon {
+struct Daemon : hast::test::FrontendDaemon<device::NbdDevice> {
   explicit Daemon(
       NbdDevices& devices_in, RamSinkOptions sink_options = {8 * kMiB, 512, 64},
       const Adjust& adjust = [](device::NbdDeviceOptions&) {})
-      : devices(devices_in),
-        sink(sink_options, [this] { asio::post(context, [this] { sink.turn(); }); }) {
+      : FrontendDaemon(sink_options), devices(devices_in) {
     sink.keep_journal();
-    hast::tap_log([this](hast::LogLevel level, std::string_view line) {
-      if (level <= hast::LogLevel::info) log.emplace_back(line);
-    });
     device::NbdDeviceOptions options;
     options.name = "shared";
     options.departure = &departure;
@@ -61,60 +53,15 @@ struct Daemon {
     frontend->withdraw("the role is init", [] {});  // as a resource does when it starts
     settle();
   }
-  ~Daemon() {
-    if (frontend) stop();
-    hast::tap_log({});
-  }
 
   void serve() {
-    const Result<void> served = frontend->serve(sink);
-    if (!served) FAIL(served.error().message());
+    FrontendDaemon::serve();
     settle();
-  }
-  void withdraw() {
-    bool done = false;
-    frontend->withdraw("the role is secondary", [&] { done = true; });
-    CHECK_FALSE(done);
-    run_until([&] { return done; });
-    CHECK(sink.all_free());
-  }
-  void stop() {
-    bool withdrawn = false;
-    sink.unhold();
-    frontend->withdraw("the test is over", [&] { withdrawn = true; });
-    run_until([&] { return withdrawn; });
-    bool stopped = false;
-    frontend->stop([&] { stopped = true; });
-    run_until([&] { return stopped; });
-    frontend.reset();
-    context.restart();
-    context.run();  // returns: nothing is left behind
-    CHECK(sink.refused() == 0);
   }
   /// Leaves the device, as SIGUSR2 does.
   void depart() {
     departure.come_back();
     stop();
-  }
-
-  template <class Condition>
-  void run_until(Condition condition) {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      REQUIRE(std::chrono::steady_clock::now() < give_up);
-      context.restart();
-      context.run_one_for(5ms);
-    }
-  }
-  void settle() {
-    context.restart();
-    while (context.poll() > 0) {
-    }
-  }
-  bool logged(std::string_view words) const {
-    return std::any_of(log.begin(), log.end(), [&](const std::string& line) {
-      return line.find(words) != std::string::npos;
-    });
   }
 
   // The block layer's part.
@@ -158,11 +105,6 @@ struct Daemon {
   }
 
   NbdDevices& devices;
-  asio::io_context context;
-  Departure departure;
-  RamSink sink;
-  std::optional<device::NbdDevice> frontend;
-  std::vector<std::string> log;
 };
 
 }  // namespace

@@ -18,8 +18,8 @@
 #include <thread>
 
 #include "support/catch.hpp"
+#include "support/frontend_daemon.hpp"
 #include "support/nbd_bytes.hpp"
-#include "support/ram_sink.hpp"
 
 namespace nbd = hast::adapter::nbd;
 namespace asio = boost::asio;
@@ -39,7 +39,6 @@ using hast::test::Wire;
 namespace {
 
 constexpr std::uint64_t kBlock = hast::port::kBlockBytes;
-constexpr auto kPatience = 20s;  // only a hang takes so long
 
 nbd::NbdOptions options_for(Address listen) {
   nbd::NbdOptions options;
@@ -49,12 +48,11 @@ nbd::NbdOptions options_for(Address listen) {
   return options;
 }
 
-/// An export on its own io_context, driven by the test.
-struct Server {
+struct Server : hast::test::FrontendDaemon<nbd::NbdExport> {
   explicit Server(
       std::function<void(nbd::NbdOptions&)> adjust = [](nbd::NbdOptions&) {},
       hast::test::RamSinkOptions sink_options = {4 << 20, 512, 16})
-      : sink(sink_options, [this] { asio::post(context, [this] { sink.turn(); }); }) {
+      : FrontendDaemon(sink_options) {
     std::string pattern = (fs::temp_directory_path() / "hast-nbd-XXXXXX").string();
     REQUIRE(::mkdtemp(pattern.data()) != nullptr);
     folder = pattern;
@@ -64,58 +62,15 @@ struct Server {
     options.limits.connection.handshake_timeout = 1h;
     options.limits.connection.drain_timeout = 1h;
     adjust(options);
-    hast::tap_log([this](hast::LogLevel, std::string_view line) { log.emplace_back(line); });
-    server.emplace(context.get_executor(), std::move(options));
-    const auto started = server->start();
+    frontend.emplace(context.get_executor(), std::move(options));
+    const auto started = frontend->start();
     REQUIRE(started);
   }
   ~Server() {
-    if (server) stop();
-    hast::tap_log({});
+    if (frontend) stop();
     fs::remove_all(folder);
   }
 
-  void serve() {
-    const auto served = server->serve(sink);
-    REQUIRE(served);
-  }
-  void withdraw(const std::string& reason) {
-    bool done = false;
-    server->withdraw(reason, [&] { done = true; });
-    CHECK_FALSE(done);
-    run_until([&] { return done; });
-    CHECK(sink.all_free());
-  }
-  void stop() {
-    sink.unhold();
-    withdraw("the test is over");
-    bool done = false;
-    server->stop([&] { done = true; });
-    run_until([&] { return done; });
-    server.reset();
-    context.restart();
-    context.run();  // returns: nothing is left behind
-  }
-
-  template <class Condition>
-  void run_until(Condition condition) {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (!condition()) {
-      REQUIRE(std::chrono::steady_clock::now() < give_up);
-      context.restart();
-      context.run_one_for(5ms);
-    }
-  }
-  void settle() {
-    context.restart();
-    while (context.poll() > 0) {
-    }
-  }
-
-  asio::io_context context;
-  RamSink sink;
-  std::optional<nbd::NbdExport> server;
-  std::vector<std::string> log;
   std::string folder;
   std::string path;
 };
@@ -241,7 +196,7 @@ TEST_CASE("A client negotiates, writes, reads, flushes and leaves") {
   CHECK(reply.substr(16) == data);
   client.send(nbd_request(2, 4, 0, 0));
   CHECK(client.receive_rest().empty());
-  server.run_until([&] { return server.server->connections() == 0; });
+  server.run_until([&] { return server.frontend->connections() == 0; });
   CHECK(server.sink.all_free());
 }
 
@@ -250,7 +205,7 @@ TEST_CASE("The export is reached by TCP too") {
     options.listen = {Address::Family::v4, "127.0.0.1", 0};
   });
   server.serve();
-  const std::string location = server.server->location();
+  const std::string location = server.frontend->location();
   REQUIRE(location.substr(0, 16) == "nbd://127.0.0.1:");
   const auto port = static_cast<std::uint16_t>(std::stoi(location.substr(16)));
   CHECK(location == "nbd://127.0.0.1:" + std::to_string(port) + "/shared");
@@ -328,7 +283,7 @@ TEST_CASE("Withdrawing waits for what the sink has, answers it and then disconne
   server.run_until([&] { return server.sink.free_slots() == 14; });
 
   bool done = false;
-  server.server->withdraw("gone", [&] { done = true; });
+  server.frontend->withdraw("gone", [&] { done = true; });
   server.settle();
   CHECK_FALSE(done);
   server.sink.unhold();
@@ -346,7 +301,7 @@ TEST_CASE("A client that reads nothing does not keep the export from being withd
     client.send(nbd_request(0, cookie, 0, 4 * kBlock));
   server.run_until([&] { return server.sink.free_slots() < 16; });
   server.withdraw("gone");
-  CHECK(server.server->connections() == 0);
+  CHECK(server.frontend->connections() == 0);
 }
 
 TEST_CASE("Withdrawn at any moment, the sink is not used once that is done") {
@@ -369,7 +324,7 @@ TEST_CASE("Withdrawn at any moment, the sink is not used once that is done") {
     finished = handlers < moments;  // it was idle: nothing new can be met later
 
     server.withdraw("for a moment");
-    REQUIRE(server.server->serve(other));
+    REQUIRE(server.frontend->serve(other));
     if (!server.sink.take_journal().empty()) used = true;
     server.settle();
     CHECK(server.sink.take_journal().empty());
@@ -387,8 +342,8 @@ TEST_CASE("Everyone who asked for the withdrawal is told") {
   Client client(server);
   client.go();
   int told = 0;
-  server.server->withdraw("first", [&] { ++told; });
-  server.server->withdraw("second", [&] { ++told; });
+  server.frontend->withdraw("first", [&] { ++told; });
+  server.frontend->withdraw("second", [&] { ++told; });
   server.run_until([&] { return told == 2; });
 }
 
@@ -397,7 +352,7 @@ TEST_CASE("Serving again after a withdrawal may offer another volume") {
   server.serve();
   RamSink smaller({1 << 20, 4096, 4}, [&] { asio::post(server.context, [&] { smaller.turn(); }); });
   server.withdraw("for a moment");
-  REQUIRE(server.server->serve(smaller));
+  REQUIRE(server.frontend->serve(smaller));
   Client client(server);
   client.greet();
   const auto replies = client.ask(nbd::NBD_OPT_GO, nbd_query(""));
@@ -405,7 +360,7 @@ TEST_CASE("Serving again after a withdrawal may offer another volume") {
   client.send(nbd_request(0, 1, 512, 512));
   CHECK(client.answer(1) == nbd::NBD_EINVAL);
   bool done = false;
-  server.server->withdraw("the end", [&] { done = true; });
+  server.frontend->withdraw("the end", [&] { done = true; });
   server.run_until([&] { return done; });
 }
 
@@ -447,16 +402,12 @@ TEST_CASE("One client more than allowed is disconnected, the others do not notic
     Client third(server);
     CHECK(third.receive_rest().empty());
   };
-  const auto complaints = [&] {
-    return std::count_if(server.log.begin(), server.log.end(), [](const std::string& line) {
-      return line.find("2 others are connected") != std::string::npos;
-    });
-  };
+  const auto complaints = [&] { return server.times_logged("2 others are connected"); };
   surplus();
   surplus();
   CHECK(complaints() == 1);
   second.hang_up();
-  server.run_until([&] { return server.server->connections() == 1; });
+  server.run_until([&] { return server.frontend->connections() == 1; });
   Client fourth(server);
   fourth.go();
   surplus();
@@ -494,7 +445,7 @@ TEST_CASE("A client that talks nonsense in the transmission is disconnected") {
   client.go();
   client.send(Wire{}.fill(28, 'G'));
   CHECK(client.receive_rest().empty());
-  server.run_until([&] { return server.server->connections() == 0; });
+  server.run_until([&] { return server.frontend->connections() == 0; });
 }
 
 TEST_CASE("A read that fails after its reply began disconnects, the export stays") {
@@ -573,7 +524,7 @@ TEST_CASE("A client that vanishes leaves no slot behind") {
   }
   server.settle();
   server.sink.unhold();
-  server.run_until([&] { return server.server->connections() == 0; });
+  server.run_until([&] { return server.frontend->connections() == 0; });
   CHECK(server.sink.all_free());
 }
 

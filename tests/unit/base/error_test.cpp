@@ -70,11 +70,12 @@ TEST_CASE("a message leaves out what is not known") {
         "the peer refused the connection. Remove the reason it gives; its own log may say more.");
 }
 
-TEST_CASE("a detail that is a sentence does not double the full stop") {
-  const std::string text = Error{Errc::usage, 0, "Invalid extentsize."}.message();
-  CHECK(text ==
-        "invalid request: Invalid extentsize. Correct the command; `hastctl -h` shows the "
-        "usage.");
+TEST_CASE("a detail that is a sentence or a question gets no second end") {
+  const std::string action = " Correct the command; `hastctl -h` shows the usage.";
+  CHECK(Error{Errc::usage, 0, "Invalid extentsize."}.message() ==
+        "invalid request: Invalid extentsize." + action);
+  CHECK(Error{Errc::usage, 0, "did you mean \"local\"?"}.message() ==
+        "invalid request: did you mean \"local\"?" + action);
 }
 
 TEST_CASE("an errno is told in the kernel's words") {

@@ -2,8 +2,7 @@
 
 #include <functional>
 
-#include "hast/config/parse.hpp"
-#include "support/catch.hpp"
+#include "parsing.hpp"
 
 using namespace hast;
 using namespace hast::config;
@@ -96,6 +95,7 @@ TEST_CASE("each key of a resource is one change in its own words") {
        "300)",
        Effect::restart},
   };
+  const std::set<std::string> live = manual_words("A primary takes", "live;");
   for (const Row& row : rows) {
     Config after = base();
     row.edit(after.resources[1]);
@@ -106,6 +106,7 @@ TEST_CASE("each key of a resource is one change in its own words") {
     CHECK(to_string(changes[0]) == row.text);
     // The reload table: a primary takes most changes live, the other roles restart.
     CHECK(effect_of(row.kind, Role::primary) == row.on_primary);
+    CHECK(live.contains(std::string(to_string(row.kind))) == (row.on_primary == Effect::live));
     CHECK(effect_of(row.kind, Role::secondary) == Effect::restart);
     CHECK(effect_of(row.kind, Role::init) == Effect::restart);
   }

@@ -256,6 +256,7 @@ TEST_CASE("a relative path means the folder of the configuration file") {
                                          "  b:\n"
                                          "    local: /b.disk\n"
                                          "    exec: hook\n"
+                                         "    fence: bin/fence\n"
                                          "    nodes: {nodea: {remote: 10.0.0.2}}\n";
   const Result<Config> config = load_config((folder / "hast.yaml").string(), nodea());
   std::filesystem::remove_all(folder);
@@ -265,8 +266,10 @@ TEST_CASE("a relative path means the folder of the configuration file") {
   CHECK(config->pidfile == folder.parent_path() / "hastd.pid");
   CHECK(config->find("a")->local == folder / "a.disk");
   CHECK(config->find("a")->exec.empty());
+  CHECK(config->find("a")->fence.empty());
   CHECK(config->find("b")->local == "/b.disk");
   CHECK(config->find("b")->exec == folder / "hook");
+  CHECK(config->find("b")->fence == folder / "bin/fence");
 }
 
 TEST_CASE("the sample configuration is valid on both of its nodes") {
@@ -313,6 +316,14 @@ TEST_CASE("the manual page names every key of the schema") {
   for (const std::string& key : keys) {
     INFO(key);
     CHECK(page.str().find(".It Cm " + key.substr(key.rfind('.') + 1)) != std::string::npos);
+  }
+}
+
+TEST_CASE("the manual page says which keys `defaults` may hold") {
+  const std::set<std::string> words = manual_words(".It Cm defaults", ".It Cm resources");
+  for (const std::string& key : schema_keys()) {
+    INFO(key);
+    CHECK((!key.starts_with("defaults.") || words.contains(key.substr(9))));
   }
 }
 
