@@ -161,6 +161,7 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
   primary_ = std::make_unique<core::Primary>(*component, options,
                                              static_cast<core::PrimaryHost&>(*this), ports_.random);
   if (Result<void> served = frontend_ ? frontend_->serve(*primary_) : Result<void>{}; !served) {
+    co_await wait_quiet(kForEver);  // it may have begun to store what a promotion changes
     primary_.reset();
     co_return served;
   }

@@ -23,6 +23,7 @@ Result<void> SimFrontend::start() {
 
 Result<void> SimFrontend::serve(port::RequestSink& sink) {
   HAST_ASSERT(started_ && !sink_ && !leaving_);
+  if (taken_) return Errc::io_failed;
   sink_ = &sink;
   return {};
 }

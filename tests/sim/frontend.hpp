@@ -45,6 +45,8 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   void request(ClientRequest request);
   std::size_t unanswered() const { return waiting_.size() + with_sink_.size(); }
 
+  /// As a device does that somebody else has: it cannot serve, from now on or no longer so.
+  void set_taken(bool taken) { taken_ = taken; }
   /// The process died: whoever waits learns that no answer will come.
   void kill();
 
@@ -81,6 +83,7 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   std::vector<std::unique_ptr<Taken>> with_sink_;
   std::function<void()> withdrawn_;
   bool started_ = false;
+  bool taken_ = false;
   bool dead_ = false;
   bool batch_is_due_ = false;
 };

@@ -223,6 +223,8 @@ void Life::reconcile() {
 void Life::end() {
   reconcile();
   pass_time();
+  // A hello that was sent while the network was slow looks like a new connection.
+  if (swarm_.has(Trouble::slow_network)) world_.run_for(kSlowestDelay);
   // An operation that had failed before the repair may have been the last straw.
   if (primary_->status().io.local_lost) bounce(*primary_);
   if (!wrong_.empty()) return;

@@ -81,6 +81,7 @@ class Life {
   void reload();
 
   // What goes wrong outside the processes.
+  static constexpr port::Duration kSlowestDelay = std::chrono::seconds(3);
   void cut_network();
   void forget_connections();
   void slow_network();

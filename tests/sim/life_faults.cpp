@@ -28,7 +28,7 @@ void Life::forget_connections() { world_.network().forget(world_.a().host(), wor
 
 void Life::slow_network() {
   Network& network = world_.network();
-  network.set_delay(10ms, random_.between(port::Duration(20ms), port::Duration(3s)));
+  network.set_delay(10ms, random_.between(port::Duration(20ms), kSlowestDelay));
   const NetworkOptions& usual = swarm_.world.network;
   later(10ms, 20s, [&network, usual] { network.set_delay(usual.min_delay, usual.max_delay); });
 }

@@ -49,6 +49,19 @@ TEST_CASE("every role can follow every role") {
   }
 }
 
+TEST_CASE("a front-end that cannot serve refuses the promotion, and the next one succeeds") {
+  World world;
+  world.a().boot();
+  world.a().frontend()->set_taken(true);
+  // A component that never met a peer is written to by its promotion.
+  CHECK(world.a().role(Role::primary)->error().code == Errc::io_failed);
+  CHECK(world.a().status().role == Role::init);
+  CHECK_FALSE(world.a().drive().opened);
+  world.a().frontend()->set_taken(false);
+  CHECK(world.a().role(Role::primary)->has_value());
+  CHECK(world.a().write(0, 4096, 1) == 0);
+}
+
 TEST_CASE("a component that is missing, foreign or damaged refuses the role and says why") {
   World world;
   SECTION("missing") {
