@@ -118,14 +118,15 @@ void Primary::record_lag() {
   lag_ticket_ = metadata_.commit();
 }
 
-/// True if that is on stable storage; otherwise the slot waits for it.
+/// True if that is on stable storage; otherwise the slot waits for it, or is answered with an error
+/// because nobody can record it (INV-12). An original has no way to, so there it is not asked for.
 bool Primary::lag_is_recorded(Slot& slot) {
   record_lag();
   if (peer_native_ && alone_ != Alone::refused) return peer_knows(slot);
   if (lag_ == Lag::recorded) return true;
   if (lag_ == Lag::unrecordable) {
     const bool original = volume_.outbox.connected() && !peer_native_;
-    if (!original) answer(slot, EIO);  // INV-12: an original cannot be told
+    if (!original) answer(slot, EIO);
     return original;
   }
   slot.ticket = lag_ticket_;
