@@ -57,6 +57,7 @@ class Life {
   enum class Loss { kill, power };
   Loss draw_loss();
   void lose(Machine& machine, Loss loss);
+  void lose_unflushed();
   /// Dies while it submits its n-th disk operation from now, or after a while.
   void lose_at_operation(Machine& machine);
   void lose_primary();

@@ -1,6 +1,8 @@
 // Nodes that die, and the operator who does what the documentation says.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "life.hpp"
 
 namespace hast::sim {
@@ -20,8 +22,15 @@ void Life::lose(Machine& machine, Loss loss) {
     power_lost_ = power_lost_ || loss == Loss::power;
   }
   // What only the secondary holds, and did not flush, is gone with its power.
-  if (&machine != primary_ && lagging_ && loss == Loss::power) line_->history.power_lost();
+  if (&machine != primary_ && lagging_ && loss == Loss::power) lose_unflushed();
   loss == Loss::power ? machine.power_off() : machine.kill();
+}
+
+/// Also of what both held: the node that lost it may be the source of the next resync.
+void Life::lose_unflushed() {
+  line_->history.power_lost();
+  const History::Moment left = line_->history.now();
+  for (std::size_t s = 0; s < left.size(); ++s) agreed_[s] = std::min(agreed_[s], left[s]);
 }
 
 void Life::lose_at_operation(Machine& machine) {
@@ -91,7 +100,7 @@ void Life::lose_both() {
 
 /// Both died at once, and both held everything: what was flushed is on either (docs/invariants.md).
 void Life::revive_other() {
-  line_->history.power_lost();
+  lose_unflushed();
   secondary().boot();
   promote(secondary());
   if (random_.chance(70)) restart_secondary();
@@ -121,7 +130,7 @@ bool Life::must_be_replaced(Machine& machine) {
 
 void Life::restart_primary() {
   if (must_be_replaced(*primary_)) return replace_primary();
-  if (std::exchange(power_lost_, false)) line_->history.power_lost();
+  if (std::exchange(power_lost_, false)) lose_unflushed();
   primary_->boot();
   resume_primary();
 }

@@ -91,7 +91,7 @@ void Life::part(Machine& former, Machine& other) {
 }
 
 void Life::come_back(Machine& former) {
-  if (std::exchange(power_lost_, false)) line_->history.power_lost();
+  if (std::exchange(power_lost_, false)) lose_unflushed();
   former.boot();
   if (random_.chance(50)) {
     if (!is_refused(former)) pass_time();
