@@ -288,7 +288,8 @@ void Primary::read_remotely(Slot& slot) {
 void Primary::advance_read(Slot& slot) {
   if (slot.local == LocalState::ok || slot.remote_state == RemoteState::ok) {
     answer(slot, 0);
-    if (slot.local == LocalState::failed && may_repair(slot.offset_bytes, slot.length_bytes))
+    if (slot.local == LocalState::failed && may_repair(slot.offset_bytes, slot.length_bytes) &&
+        !random_.rarely())
       repair_.ask(slot.offset_bytes, slot.length_bytes);
   } else if (slot.local == LocalState::failed && slot.remote_state == RemoteState::absent &&
              slot.remote_error == 0) {

@@ -85,7 +85,7 @@ void Primary::count_episode() {
   ++metadata_.change().localcnt;
   // INV-7. A generation that is certainly this node's alone goes on: with a peer that comes and
   // goes and is never equal the past would be forgotten after a few losses.
-  if (!std::exchange(generation_is_mine_, true))
+  if (!std::exchange(generation_is_mine_, true) || random_.rarely())
     metadata_.change().generations.begin(random_.next_id());
   episode_ticket_ = metadata_.commit();
 }

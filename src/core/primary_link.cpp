@@ -50,7 +50,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
     return Errc::size_mismatch;
   // What was written since the facts were sent is unknown to the peer's decision (INV-7).
   const bool overtaken = !(facts().counters == sent.counters) || episode_ == Episode::counting;
-  if (overtaken || (answer.source == SyncSource::secondary && writes_alone()))
+  if (overtaken || (answer.source == SyncSource::secondary && writes_alone()) || random_.rarely())
     return Errc::peer_waits;
 
   // Nothing is left but what the peer had, and it was replaced by an empty one.
@@ -253,7 +253,7 @@ void Primary::barrier_done(int local_error, int remote_error) {
   clean_map();
   if (ended_sync && std::exchange(sync_ending_, false)) {
     const bool proven = local_error == 0 && remote_error == 0;
-    if (proven && !volume_.map.unsynced().any()) return sync_proven();
+    if (proven && !volume_.map.unsynced().any() && !random_.rarely()) return sync_proven();
     // What was written behind the pass while a side lacked it is copied by another one.
     if (!proven || std::exchange(sync_failed_, false)) return sync_incomplete();
     sync_due_ = true;
@@ -342,6 +342,7 @@ void Primary::announce_synced() {
 void Primary::tick() {
   Entry entry(*this);
   volume_.map.age();
+  if (random_.rarely()) volume_.map.forget_hot_set();
   // Also of a lost component: should it come back with the next start, it must not pass for
   // current.
   if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0) metadata_.commit();
@@ -353,7 +354,8 @@ void Primary::tick() {
     sync_due_ = true;
     return start_sync();
   }
-  if (volume_.map.has_cleaning_candidates()) run_barrier();
+  if (volume_.map.has_cleaning_candidates() || random_.rarely()) run_barrier();
+  if (random_.rarely()) metadata_.commit();
   commit_changed_map();
 }
 

@@ -194,6 +194,8 @@ Awaitable<Result<void>> Session::answer() {
   Result<void> outcome;
   if (decision) {
     split_brain_ = false;
+    const bool regular = decision->kind == core::SyncKind::regular;
+    if (regular && ports_.random.rarely()) decision->kind = core::SyncKind::full;
     map = secondary_.map_for(*decision);
     reply.virgin = decision->virgin;
     reply.source = decision->source;

@@ -38,6 +38,7 @@ class Machine {
   /// `hastctl create`: forgets what was there. Also between roles.
   void create(const std::string& resource, const VolumeShape& shape);
   engine::ResourceSettings& settings(const std::string& resource = "shared");
+  void set_rare_percent(unsigned percent) { random_.set_rare_percent(percent); }
   // A past that never happened: durable, as if it had always been there.
   void preset(const std::function<void(ondisk::Metadata&)>& change);
   void preset_map(const std::vector<std::uint64_t>& extents);

@@ -32,7 +32,14 @@ class SeededRandom final : public port::Random {
                        below(static_cast<std::uint64_t>((most - least).count()) + 1)));
   }
   bool chance(unsigned percent) { return below(100) < percent; }
-  SeededRandom fork() { return SeededRandom(next()); }
+  /// Of those forked from it, too.
+  void set_rare_percent(unsigned percent) { rare_percent_ = percent; }
+  bool rarely() override { return rare_percent_ > 0 && chance(rare_percent_); }
+  SeededRandom fork() {
+    SeededRandom other(next());
+    other.rare_percent_ = rare_percent_;
+    return other;
+  }
 
   void fill(ByteSpan bytes) override {
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(next() & 0xff);
@@ -40,6 +47,7 @@ class SeededRandom final : public port::Random {
 
  private:
   std::uint64_t state_;
+  unsigned rare_percent_ = 0;
 };
 
 }  // namespace hast::sim

@@ -77,6 +77,7 @@ WorldOptions draw_world(SeededRandom& random) {
   world.timeout = std::chrono::seconds(random.between(2, 20));
   world.on_local_error = one_of(random, {OnLocalError::detach, OnLocalError::pass});
   world.strands = random.chance(50);
+  world.rare_percent = one_of<unsigned>(random, {0, 0, 5, 30});
   draw_network(random, world.network);
   world.intake = one_of(random, {Intake::single, Intake::batched});
   world.disk.at_once = random.chance(15);
@@ -142,13 +143,14 @@ Swarm draw_swarm(SeededRandom& random) {
 }
 
 std::string describe(const Swarm& swarm) {
-  std::string text = fmt::format("{}, protocol {}/{}, extents of {} bytes, {} clients{}{}{}{}:",
+  std::string text = fmt::format("{}, protocol {}/{}, extents of {} bytes, {} clients{}{}{}{}{}:",
                                  hast::to_string(swarm.world.replication), swarm.protocol_a,
                                  swarm.protocol_b, swarm.world.volume.extent_bytes,
                                  swarm.workload.clients, swarm.power_losses ? ", power losses" : "",
                                  swarm.world.metaflush ? "" : ", metaflush off",
                                  swarm.discards_refused ? ", a drive that cannot discard" : "",
-                                 swarm.freezes() ? ", on_peer_loss freeze" : "");
+                                 swarm.freezes() ? ", on_peer_loss freeze" : "",
+                                 swarm.world.rare_percent > 0 ? ", rare ways" : "");
   for (const Trouble trouble : swarm.troubles) text += fmt::format(" {}", to_string(trouble));
   return text;
 }

@@ -25,6 +25,7 @@ World::World(WorldOptions options)
       printing_(std::getenv("HAST_SIM_TRACE") != nullptr) {
   tap_log([this](LogLevel level, std::string_view line) { tap(level, line); });
   for (Machine* machine : {&a_, &b_}) {
+    machine->set_rare_percent(options_.rare_percent);
     for (const std::string& name : options_.resources) {
       machine->create(name, options_.volume);
       engine::ResourceSettings& settings = machine->settings(name);

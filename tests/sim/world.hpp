@@ -30,6 +30,7 @@ struct WorldOptions {
   OnLocalError on_local_error = OnLocalError::detach;
   OnPeerLoss on_peer_loss = OnPeerLoss::go_on;
   bool strands = false;
+  unsigned rare_percent = 0;  // how often the nodes take the rare way where two are right
   Intake intake = Intake::batched;
   std::vector<std::string> resources{"shared"};
 };

@@ -1,4 +1,6 @@
 // Randomness: tokens, resource ids, jitter. Seeded in the simulator, the kernel's in production.
+// Where the code may take one of two ways that are equally right, and nearly always takes the same,
+// it asks rarely(): the simulator then sends it the other way, too.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +13,8 @@ class Random {
  public:
   virtual ~Random() = default;
   virtual void fill(ByteSpan bytes) = 0;
+
+  virtual bool rarely() { return false; }
 
   std::uint64_t next_u64() {
     std::byte raw[8];
