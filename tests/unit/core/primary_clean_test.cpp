@@ -275,3 +275,21 @@ TEST_CASE("a stop in the middle of a resync keeps what was not copied marked") {
   rig.settle();
   CHECK(rig.images_equal());
 }
+
+TEST_CASE("INV-2: a barrier that outlasts its link proves nothing, and is not the next link's") {
+  PrimaryRig rig(one_hot());
+  rig.start_connected();
+  write_and_cool(rig);
+  rig.primary().tick();
+  REQUIRE(rig.disk().held_of(IoKind::flush) == 1);  // this node's part takes its time
+  rig.disconnect();
+  rig.peer().media().power_loss();
+  REQUIRE(rig.connect());
+  rig.disk().complete();
+  CHECK(rig.host().drop_reasons.empty());  // it is nothing that the peer did wrong
+  CHECK(rig.map().test(0));
+  rig.settle();
+  CHECK(rig.primary().outbox().connected());
+  CHECK(rig.images_equal());
+  CHECK(filled_with(rig.peer().data().subspan(0, 4096), 1));
+}
