@@ -268,3 +268,17 @@ TEST_CASE("a primary that stops begins nothing by the clock") {
   rig.settle();
   CHECK(rig.peer().orders_of(PeerOrder::Kind::goodbye) == 1);
 }
+
+TEST_CASE("a primary that leaves says so when the peer lacks something that was acknowledged") {
+  const bool even = GENERATE(true, false);
+  PrimaryRig rig;
+  prepare(rig);
+  if (!even) rig.peer().fail({.kind = IoKind::discard, .error = EOPNOTSUPP});
+  rig.client().discard(0, 4096);
+  rig.settle();
+  REQUIRE(rig.primary().status().unsynced_bytes == (even ? 0 : kExtent));
+  rig.primary().prepare_stop();
+  rig.settle();
+  REQUIRE(rig.peer().orders().back().kind == PeerOrder::Kind::goodbye);
+  CHECK(rig.peer().orders().back().current == even);
+}

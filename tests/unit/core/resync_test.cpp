@@ -395,6 +395,12 @@ TEST_CASE("a new link waits until the ranges of the lost one have ended") {
   rig.disconnect();
   REQUIRE(rig.connect());
   CHECK(rig.peer().take() == 0);
+  while (rig.disk().complete_first([&](const port::DiskOp& op) { return !rig.is_data(op); })) {
+  }
+  REQUIRE(rig.primary().outbox().released());
+  rig.primary().tick();  // nor does the clock begin
+  CHECK(rig.peer().take() == 0);
+  CHECK_FALSE(rig.primary().status().syncing);
   rig.settle();
   CHECK(rig.images_equal());
 }

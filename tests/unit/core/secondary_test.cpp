@@ -939,3 +939,27 @@ TEST_CASE("requests of one seq wait for each other within their session only") {
   CHECK(rig.answered_seqs() == Seqs{7, 5, 5});
   CHECK(filled_with(rig.data(24576, 512), 4));
 }
+
+TEST_CASE("INV-7: what is given up without a common base is copied whole, from the beginning") {
+  const bool common = GENERATE(true, false);
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.localcnt = 1;
+  metadata.generations.begin(4);
+  metadata.generations.synced = common ? 4 : 3;
+  metadata.generations.begin(21);
+  store_metadata(rig.media(), rig.shape(), metadata);
+  rig.start();
+  PrimaryFacts primary = facts(1, 0);
+  primary.generations.begin(4);
+  primary.generations.synced = 4;
+  primary.generations.begin(11);
+  CHECK(rig.secondary().decide(primary).error().code == Errc::split_brain);
+  rig.secondary().give_up_own_changes();
+  const Result<SyncDecision> decision = rig.secondary().decide(primary);
+  REQUIRE(decision);
+  CHECK(decision->kind == (common ? SyncKind::regular : SyncKind::full));
+  rig.disk().run_all();
+  CHECK(rig.metadata().inconsistent);
+  CHECK(rig.metadata().sync_from == (common ? 11 : 0));  // where an interrupted copy may go on
+}
