@@ -37,6 +37,7 @@ struct PeerIdentity {
   core::Counters counters;
   std::vector<std::uint64_t> dirty;  // bits of its own map
   bool native = false;               // it obeys orders
+  Generations generations;           // told by a native one
 };
 
 class PrimaryRig {
@@ -128,7 +129,7 @@ class PrimaryRig {
     while (!primary_->identity_durable() && disk_->held() > 0) move_locally();
     const core::PrimaryFacts facts = primary_->facts();
     const Result<core::SyncDecision> decision =
-        core::decide_sync({identity.resuid, identity.counters}, facts);
+        core::decide_sync({identity.resuid, identity.counters, identity.generations}, facts);
     if (!decision) return decision.error();
     if (identity.resuid == 0) identity.resuid = facts.resuid;
     return link_up(*decision, facts);
@@ -146,6 +147,7 @@ class PrimaryRig {
     answer.virgin = decision.virgin;
     answer.source = decision.source;
     answer.native = identity.native;
+    answer.generations = identity.generations;
     if (decision.kind != core::SyncKind::own_extents) answer.map = map;
     Result<void> up = primary_->link_up(answer, facts);
     if (up) peer_.attach(*primary_);

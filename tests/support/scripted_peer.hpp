@@ -54,7 +54,10 @@ class ScriptedPeer {
       if (watcher_) watcher_(*op);
       PeerArrival arrival{op->seq, op->kind, op->offset_bytes, op->length_bytes, op->memsync,
                           false,   {}};
-      if (op->order != nullptr) orders_.push_back(arrival.order = op->order->kind);
+      if (op->order != nullptr) {
+        orders_.push_back(*op->order);
+        arrival.order = op->order->kind;
+      }
       if (op->kind == IoKind::write && op->data != nullptr)
         arrival.data.assign(op->data, op->data + op->length_bytes);
       if (op->kind == IoKind::write_zeroes) arrival.data.resize(op->length_bytes);
@@ -64,7 +67,12 @@ class ScriptedPeer {
     return taken;
   }
   /// Every order there was, oldest first.
-  const std::vector<core::PeerOrder::Kind>& orders() const { return orders_; }
+  const std::vector<core::PeerOrder>& orders() const { return orders_; }
+  std::size_t orders_of(core::PeerOrder::Kind kind) const {
+    return static_cast<std::size_t>(
+        std::count_if(orders_.begin(), orders_.end(),
+                      [kind](const core::PeerOrder& order) { return order.kind == kind; }));
+  }
   std::size_t arrived() const { return arrived_.size(); }
   const PeerArrival& arrived(std::size_t index) const { return arrived_.at(index); }
   std::size_t arrived_of(IoKind kind) const {
@@ -162,7 +170,7 @@ class ScriptedPeer {
   DiskMedia media_;
   core::Primary* primary_ = nullptr;
   std::deque<PeerArrival> arrived_;
-  std::vector<core::PeerOrder::Kind> orders_;
+  std::vector<core::PeerOrder> orders_;
   std::vector<DiskFault> faults_;
   std::function<void(const core::RemoteOp&)> watcher_;
 };

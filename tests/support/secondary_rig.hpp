@@ -25,6 +25,7 @@ struct SentReply {
 struct SecondaryRigOptions {
   ComponentShape shape;
   std::size_t requests = 16;
+  bool metadata_copy_lost = false;  // they are written anew at the start
 };
 
 class SecondaryRig {
@@ -50,8 +51,9 @@ class SecondaryRig {
     HAST_ASSERT(!secondary_);
     disk_ = std::make_unique<FakeDisk>(media_);
     host_ = std::make_unique<RecordingSecondaryHost>();
-    secondary_ = std::make_unique<core::Secondary>(open_component(*disk_, media_, options_.shape),
-                                                   options_.requests, *host_);
+    core::Component component = open_component(*disk_, media_, options_.shape);
+    component.metadata_copy_lost = options_.metadata_copy_lost;
+    secondary_ = std::make_unique<core::Secondary>(component, options_.requests, *host_);
     return *this;
   }
   SecondaryRig& start_session() {

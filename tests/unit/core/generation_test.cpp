@@ -257,3 +257,48 @@ TEST_CASE("INV-5: an interrupted resync goes on where the primary's map still kn
   lagging.inconsistent = true;
   CHECK(decide_sync(target, lagging).error().code == Errc::both_inconsistent);
 }
+
+TEST_CASE(
+    "INV-7: whoever gives up what it wrote alone gets what changed since the nodes were equal") {
+  const Generations of_ten = peer_in(10, {10, 11}).generations;
+  struct Row {
+    const char* secondary_is;
+    std::uint64_t resuid;
+    Generations secondary, primary;
+    SyncKind kind;
+  };
+  const Row rows[] = {
+      {"equal before, in ten", kResuid, peer_in(10, {10, 21}).generations, of_ten,
+       SyncKind::regular},
+      {"equal before, but not in ten", kResuid, peer_in(9, {9, 21}).generations, of_ten,
+       SyncKind::full},
+      {"equal in ten, the primary not since nine", kResuid, of_ten,
+       peer_in(9, {9, 10, 21}).generations, SyncKind::full},
+      {"never equal, nor the primary", kResuid, peer_in(0, {21}).generations,
+       peer_in(0, {11}).generations, SyncKind::full},
+      {"alone since nobody tracks, and so the primary", kResuid,
+       peer_in(Generations::kUntracked, {10, 21}).generations,
+       peer_in(Generations::kUntracked, {10, 11}).generations, SyncKind::full},
+      {"used by an original last", kResuid, {}, of_ten, SyncKind::regular},
+      {"of a primary that is an original", kResuid, of_ten, {}, SyncKind::regular},
+      {"new, of whatever generation", 0, of_ten, of_ten, SyncKind::full},
+      {"new, of none", 0, {}, {}, SyncKind::full},
+  };
+  for (const Row& row : rows) {
+    INFO(row.secondary_is);
+    const SyncDecision decision =
+        decide_discard({row.resuid, {1, 0}, row.secondary}, {kResuid, false, {1, 0}, row.primary});
+    CHECK(decision == SyncDecision{SyncSource::primary, row.kind, row.resuid == 0});
+  }
+}
+
+TEST_CASE("counters that fell mean a full copy, from the side that generations call the newer") {
+  Peer older = peer_in(10, {10});
+  Peer newer = peer_in(10, {10, 11});
+  REQUIRE(meeting_of(older, newer)->kind == SyncKind::regular);
+  newer.counters.remote = 3;  // and the older one says that it counted none
+  CHECK(*meeting_of(older, newer) == SyncDecision{SyncSource::primary, SyncKind::full, false});
+  newer.counters = {};
+  older.counters.remote = 3;
+  CHECK(*meeting_of(newer, older) == SyncDecision{SyncSource::secondary, SyncKind::full, false});
+}

@@ -267,3 +267,33 @@ TEST_CASE("INV-1: a bit cleaned and marked again during a commit becomes stable 
   CHECK(rig.on_disk(3));
   CHECK(rig.is_stable(3));
 }
+
+TEST_CASE("a large map is written in pieces, so that no operation is without bound") {
+  const std::uint64_t page = DirtyMap::kPageBytes;
+  Rig rig(100 * page * 8);  // bits of a hundred pages
+  for (std::uint64_t p = 0; p < 100; ++p) rig.map->begin_write({p * page * 8, p * page * 8});
+  rig.commit->commit();
+  REQUIRE(rig.disk->held() == 2);
+  CHECK(rig.disk->held(0).length_bytes == 64 * page);
+  CHECK(rig.disk->held(1).offset_bytes == rig.disk->held(0).offset_bytes + 64 * page);
+  CHECK(rig.disk->held(1).length_bytes == 36 * page);
+  rig.disk->run_all();
+  CHECK(rig.on_disk(0));
+  CHECK(rig.on_disk(99 * page * 8));
+}
+
+TEST_CASE("INV-4: a commit with several failed writes reports the first error, once") {
+  const std::uint64_t page = DirtyMap::kPageBytes;
+  Rig rig(100'000, MapCommit::Flush::yes);
+  rig.map->begin_write({0, 0});
+  rig.map->begin_write({2 * page * 8, 2 * page * 8});  // not the next page: another write
+  rig.disk->fail({.kind = IoKind::write, .error = EIO});
+  rig.disk->fail({.kind = IoKind::write, .skip = 1, .error = ENOSPC});
+  rig.commit->commit();
+  REQUIRE(rig.disk->held() == 2);
+  rig.disk->run_all();
+  REQUIRE(rig.ended.size() == 1);
+  CHECK(rig.ended[0].error == EIO);
+  CHECK_FALSE(rig.is_stable(0));
+  CHECK_FALSE(rig.is_stable(2 * page * 8));
+}

@@ -275,3 +275,45 @@ TEST_CASE("a stop in the middle of a resync keeps what was not copied marked") {
   rig.settle();
   CHECK(rig.images_equal());
 }
+
+TEST_CASE("INV-2: a barrier that outlasts its link proves nothing, and is not the next link's") {
+  PrimaryRig rig(one_hot());
+  rig.start_connected();
+  write_and_cool(rig);
+  rig.primary().tick();
+  REQUIRE(rig.disk().held_of(IoKind::flush) == 1);  // this node's part takes its time
+  rig.disconnect();
+  rig.peer().media().power_loss();
+  REQUIRE(rig.connect());
+  rig.disk().complete();
+  CHECK(rig.host().drop_reasons.empty());  // it is nothing that the peer did wrong
+  CHECK(rig.map().test(0));
+  rig.settle();
+  CHECK(rig.primary().outbox().connected());
+  CHECK(rig.images_equal());
+  CHECK(filled_with(rig.peer().data().subspan(0, 4096), 1));
+}
+
+TEST_CASE("INV-2: a resync does not end with a barrier that began before its last block") {
+  PrimaryRig rig(one_hot());
+  rig.start_connected();
+  write_and_cool(rig);
+  rig.primary().tick();
+  REQUIRE(rig.disk().held_of(IoKind::flush) == 1);  // it will take longer than all that follows
+  rig.disconnect();
+  rig.events().clear();
+  REQUIRE(rig.connect());
+  do {
+    while (rig.disk().held() > 1) rig.disk().complete(1);
+    while (rig.host().delivery_due) rig.deliver();
+  } while (rig.peer().run() > 0 || rig.disk().held() > 1);
+  CHECK(rig.images_equal());
+  CHECK(rig.primary().status().syncing);
+  CHECK(rig.events().count(Event::Kind::sync_done) == 0);
+  rig.disk().complete();  // the old one proves nothing: it ends with one of its own
+  CHECK(rig.events().count(Event::Kind::sync_done) == 0);
+  CHECK(rig.disk().held_of(IoKind::flush) == 1);
+  rig.settle();
+  CHECK(rig.events().count(Event::Kind::sync_done) == 1);
+  CHECK_FALSE(rig.primary().status().syncing);
+}

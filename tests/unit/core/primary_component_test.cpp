@@ -278,6 +278,12 @@ TEST_CASE("attach: a component of another pair or of another size is refused") {
     other.layout.data_offset += 4096;
     CHECK(rig.primary().attach(other).error().code == Errc::size_mismatch);
   }
+  SECTION("larger sectors, which the clients' requests would cut") {
+    DiskMedia coarse(1 << 20, 4096);
+    FakeDisk disk(coarse);
+    other.disk = &disk;
+    CHECK(rig.primary().attach(other).error().code == Errc::size_mismatch);
+  }
   CHECK(rig.primary().local_lost());
   CHECK_FALSE(rig.primary().attaching());
 }
@@ -346,10 +352,7 @@ TEST_CASE("INV-12: the peer is told anew that it is alone after the nodes were e
   PrimaryRig rig;
   rig.identity.native = true;
   prepare(rig, 3);
-  const auto told = [&rig] {
-    return std::count(rig.peer().orders().begin(), rig.peer().orders().end(),
-                      PeerOrder::Kind::alone);
-  };
+  const auto told = [&rig] { return rig.peer().orders_of(PeerOrder::Kind::alone); };
   rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
   rig.client().write(0, 4096, 4);
   rig.settle();

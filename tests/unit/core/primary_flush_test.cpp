@@ -368,3 +368,24 @@ TEST_CASE("weaknesses A13: a discard without the peer reaches it later") {
   CHECK(rig.images_equal());
   CHECK(filled_with(rig.peer().data().subspan(0, 4096), 0));
 }
+
+TEST_CASE("INV-12: async: a failed local flush waits for what the peer has still to answer") {
+  PrimaryRig rig(with(Replication::async));
+  rig.start_connected();
+  rig.client().write(0, 4096, 1);
+  rig.settle();
+  rig.disk().fail({.kind = IoKind::flush});
+  const auto flush = rig.client().flush();
+  const auto write = rig.client().write(8192, 4096, 2);
+  rig.settle_locally();
+  REQUIRE(rig.client().ok(write));  // of which the peer has said nothing yet
+  rig.peer().take();
+  rig.peer().reply(0);  // the flush
+  rig.settle_locally();
+  CHECK_FALSE(rig.client().done(flush));
+  CHECK_FALSE(rig.primary().local_lost());
+  rig.peer().reply(0);
+  rig.settle();
+  CHECK(rig.client().ok(flush));
+  CHECK(rig.primary().local_lost());
+}

@@ -156,3 +156,16 @@ TEST_CASE(
   rig.settle();
   CHECK(rig.metadata().localcnt == 1);
 }
+
+TEST_CASE("freeze: a permission given while the peer is there is none for when it is gone") {
+  PrimaryRig rig(freezing());
+  rig.start_connected();
+  rig.primary().permit_alone();
+  rig.disconnect();
+  const auto id = rig.client().write(0, 4096, 3);
+  rig.settle();
+  CHECK_FALSE(rig.client().done(id));
+  rig.primary().permit_alone();
+  rig.settle();
+  CHECK(rig.client().ok(id));
+}

@@ -254,3 +254,60 @@ TEST_CASE("status tells queues, slots and what is dirty") {
   CHECK(after.dirty_bytes == 0);
   CHECK(after.slots_free == rig.options().primary.slots);
 }
+
+TEST_CASE("a call into the core from inside an answer delivers no other answer inside it") {
+  PrimaryRig rig(slots(2));
+  rig.start();
+  struct Owner {
+    core::Primary& primary;
+    int inside = 0;
+    int answers = 0;
+  } owner{rig.primary()};
+  for (int i = 0; i < 2; ++i) {
+    port::IoRequest* request = rig.primary().acquire();
+    REQUIRE(request != nullptr);
+    request->kind = IoKind::read;
+    request->length_bytes = 0;  // refused at once: both answers are due
+    request->owner = &owner;
+    request->completed = [](port::IoRequest& done) {
+      Owner& mine = *static_cast<Owner*>(done.owner);
+      CHECK(mine.inside++ == 0);
+      mine.primary.set_go_alone(GoAlone::freely);
+      --mine.inside;
+      ++mine.answers;
+      mine.primary.release(done);
+    };
+    rig.primary().submit(*request);
+  }
+  rig.settle();
+  CHECK(owner.answers == 2);
+}
+
+TEST_CASE("what is refused while slots are handed out is answered without anybody else's help") {
+  PrimaryRig rig(slots(1));
+  rig.start();
+  struct Hasty final : port::SlotWaiter {
+    explicit Hasty(port::RequestSink& to) : sink(to) {}
+    void slot_freed() override {
+      port::IoRequest* request = sink.acquire();
+      request->kind = IoKind::flush;
+      request->length_bytes = 512;  // is no flush
+      request->owner = this;
+      request->completed = [](port::IoRequest& done) {
+        Hasty& mine = *static_cast<Hasty*>(done.owner);
+        mine.error = done.error;
+        mine.sink.release(done);
+      };
+      sink.submit(*request);
+    }
+    port::RequestSink& sink;
+    int error = 0;
+  } hasty(rig.primary());
+  rig.client().keep_slots();
+  const auto id = rig.client().read(0, 512);
+  rig.primary().wait_for_slot(hasty);
+  rig.settle();
+  rig.client().release(id);
+  rig.settle();
+  CHECK(hasty.error == EINVAL);
+}

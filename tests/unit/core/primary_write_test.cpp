@@ -429,3 +429,32 @@ TEST_CASE("the mode may change while writes are on their way") {
   rig.settle_locally();
   CHECK(rig.client().ok(id));
 }
+
+TEST_CASE("an early reply that comes twice, or when it matters no more, answers nothing again") {
+  PrimaryRig rig(with(Replication::memsync));
+  rig.start_connected();
+  warm(rig, 0);
+  const auto id = rig.client().write(0, 4096, 1);
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived(0).memsync);
+  SECTION("twice") {
+    rig.peer().send_received(0);
+    rig.complete_data();
+    rig.settle_locally();
+    CHECK(rig.client().ok(id));
+    rig.peer().send_received(0);
+  }
+  SECTION("after the mode has changed and this node has answered alone") {
+    rig.primary().set_replication(Replication::async);
+    rig.complete_data();
+    rig.settle_locally();
+    CHECK(rig.client().ok(id));
+    rig.peer().send_received(0);
+  }
+  rig.settle_locally();
+  CHECK(rig.client().order_of_answers().size() == 2);
+  CHECK(rig.metadata().localcnt == 0);
+  rig.disconnect();  // INV-3: the final reply never comes
+  rig.settle();
+  CHECK(rig.metadata().localcnt == 1);
+}

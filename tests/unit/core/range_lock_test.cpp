@@ -63,6 +63,7 @@ TEST_CASE("ranges that do not overlap are held at once, neighbours included") {
   CHECK(a.held);
   CHECK(b.held);
   ranges.release(a);
+  CHECK_FALSE(ranges.lock.empty());
   ranges.release(b);
   CHECK(ranges.lock.empty());
 }

@@ -395,6 +395,12 @@ TEST_CASE("a new link waits until the ranges of the lost one have ended") {
   rig.disconnect();
   REQUIRE(rig.connect());
   CHECK(rig.peer().take() == 0);
+  while (rig.disk().complete_first([&](const port::DiskOp& op) { return !rig.is_data(op); })) {
+  }
+  REQUIRE(rig.primary().outbox().released());
+  rig.primary().tick();  // nor does the clock begin
+  CHECK(rig.peer().take() == 0);
+  CHECK_FALSE(rig.primary().status().syncing);
   rig.settle();
   CHECK(rig.images_equal());
 }
@@ -808,4 +814,105 @@ TEST_CASE(
   rig.tick(31);
   CHECK(rig.primary().status().unsynced_bytes == 0);
   CHECK(rig.images_equal());
+}
+
+// The link ----------------------------------------------------------------------------------------
+
+TEST_CASE("INV-12: a write that waited behind a block is answered when the link of it is gone") {
+  PrimaryRig rig(with(Replication::fullsync, 1));
+  let_peer_be_ahead(rig, 1);
+  rig.start();
+  connect_without_copying(rig);
+  rig.peer().take();
+  rig.peer().reply(0);  // the block is on its way to this disk
+  const auto id = rig.client().write(0, 512, 1);
+  rig.disconnect();
+  REQUIRE(rig.held_data() == 1);
+  CHECK_FALSE(rig.client().done(id));
+  rig.complete_data();
+  CHECK(rig.host().delivery_due);
+  rig.settle();
+  CHECK(rig.client().done(id));
+  CHECK(rig.client().error(id) == EIO);  // INV-6
+}
+
+TEST_CASE("INV-6: a write to what the peer had newer is no success because the peer was replaced") {
+  PrimaryRig rig(with(Replication::fullsync, 1));
+  let_peer_be_ahead(rig, 2);
+  rig.start();
+  connect_without_copying(rig);
+  const auto id = rig.client().write(kExtent, 512, 1);
+  REQUIRE(rig.held_data() == 1);
+  rig.disconnect();
+  rig.identity = {};  // an empty one
+  REQUIRE(rig.connect());
+  rig.settle_locally();
+  CHECK(rig.client().done(id));
+  CHECK(rig.client().error(id) == EIO);
+  rig.settle();
+}
+
+TEST_CASE("INV-9: an early reply to what did not ask for one changes nothing") {
+  PrimaryRig rig;
+  write_alone(rig, 1);
+  connect_without_copying(rig);
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived() > 0);
+  rig.peer().send_received(0);
+  CHECK(rig.primary().status().sync_copied_bytes == 0);
+  rig.settle();
+  CHECK(rig.events().count(Event::Kind::sync_done) == 1);
+  CHECK(rig.images_equal());
+}
+
+TEST_CASE("INV-5: what was stored for the former link does not release the next one's requests") {
+  PrimaryRig rig;
+  write_alone(rig, 1);
+  REQUIRE(rig.connect());
+  const auto is_metadata = [](const port::DiskOp& op) {
+    return op.kind == IoKind::write && op.offset_bytes == 0;
+  };
+  while (rig.disk().complete_first([&](const port::DiskOp& op) { return !is_metadata(op); }) ||
+         rig.peer().run() > 0) {
+  }
+  REQUIRE(rig.disk().held() == 1);  // the nodes are equal, and that is being stored
+  rig.disconnect();
+  let_peer_be_ahead(rig, 1);
+  REQUIRE(rig.connect());
+  bool first = true;
+  rig.peer().watch([&](const RemoteOp&) {
+    if (!std::exchange(first, false)) return;
+    CHECK(rig.metadata().inconsistent);
+    CHECK(rig.map().test(0));
+  });
+  while (first) {
+    REQUIRE(rig.disk().held() > 0);
+    rig.disk().complete();
+    rig.peer().take();
+  }
+  rig.settle();
+  CHECK(rig.images_equal());
+  CHECK_FALSE(rig.metadata().inconsistent);
+}
+
+TEST_CASE("INV-4: a merge that cannot be noted drops the link, or gives the component up") {
+  const bool peer_is_new = GENERATE(true, false);
+  PrimaryRig rig;
+  if (peer_is_new) {
+    rig.identity = {};
+  } else {
+    let_peer_be_ahead(rig, 1);
+  }
+  rig.start();
+  rig.disk().fail(rig.metadata_fault());
+  REQUIRE(rig.connect());
+  rig.settle_locally();
+  CHECK(rig.events().count(Event::Kind::metadata_failed) == (peer_is_new ? 1 : 0));
+  CHECK(rig.host().drop_reasons.size() == (peer_is_new ? 1 : 0));
+  CHECK(rig.primary().local_lost() == !peer_is_new);  // INV-12: the peer has everything
+  if (peer_is_new) return;
+  const auto read = rig.client().read(0, 512);
+  rig.settle();
+  CHECK(rig.client().holds(read, 0xa0));
+  CHECK(rig.primary().outbox().connected());
 }

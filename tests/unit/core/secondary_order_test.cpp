@@ -197,6 +197,30 @@ TEST_CASE(
     rig.disk().run_all();
     CHECK(map() == 0);
   }
+  SECTION("durable, but the primary never heard of it: the next one may have no disk either") {
+    order(rig, 1, {PeerOrder::Kind::alone, false, generation(5)});
+    rig.secondary().session_ended();
+    rig.disk().run_all();
+    CHECK(map() == 1);
+  }
+  finish_native(rig);
+}
+
+TEST_CASE("a node is handed over if all is here, is whole, and can note that the primary left") {
+  const bool current = GENERATE(true, false);
+  const bool inconsistent = GENERATE(true, false);
+  const bool fails = GENERATE(true, false);
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.inconsistent = inconsistent;
+  store_metadata(rig.media(), rig.shape(), metadata);
+  start_native(rig);
+  if (fails) rig.disk().fail({.kind = IoKind::write, .begin = 0, .end = ondisk::kMetadataBytes});
+  order(rig, 1, {PeerOrder::Kind::goodbye, current, {}});
+  CHECK_FALSE(rig.secondary().handed_over());
+  rig.disk().run_all();
+  CHECK(rig.answers().at(0).error == (fails ? EIO : 0));
+  CHECK(rig.secondary().handed_over() == (current && !inconsistent && !fails));
   finish_native(rig);
 }
 
@@ -213,17 +237,18 @@ TEST_CASE("a primary that leaves while this node lacks something makes it outdat
 }
 
 TEST_CASE("INV-5: a node that learns of a newer primary remembers that it is outdated") {
+  const bool whole = GENERATE(true, false);  // else it relies on what this node has
   SecondaryRig rig;
   ondisk::Metadata metadata = rig.metadata();
   metadata.generations = generation(4);
   store_metadata(rig.media(), rig.shape(), metadata);
   rig.start();
-  PrimaryFacts primary{SecondaryRig::kResuid, false, {1, 0}, generation(4)};
+  PrimaryFacts primary{SecondaryRig::kResuid, false, {1, 0}, generation(4), !whole};
   primary.generations.synced = 4;
   primary.generations.begin(6);
   CHECK(rig.secondary().decide(primary)->source == SyncSource::primary);
   rig.disk().run_all();
-  CHECK(metadata_on(rig.media(), rig.shape(), Layer::durable)->outdated);
+  CHECK(metadata_on(rig.media(), rig.shape(), Layer::durable)->outdated == whole);
 }
 
 TEST_CASE("a FUA write is answered when it is durable") {

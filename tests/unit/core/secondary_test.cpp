@@ -808,3 +808,158 @@ TEST_CASE("INV-5: a node that was left behind gets everything, whatever it count
   REQUIRE(decision);
   CHECK(*decision == SyncDecision{SyncSource::primary, SyncKind::full, false});
 }
+
+TEST_CASE("INV-7: giving up is for the next handshake, and for a split brain only") {
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.localcnt = 1;
+  store_metadata(rig.media(), rig.shape(), metadata);
+  rig.start();
+  rig.secondary().give_up_own_changes();
+  SECTION("another pair's primary gets nothing of it") {
+    PrimaryFacts stranger = facts(1, 0);
+    stranger.resuid = 99;
+    CHECK(rig.secondary().decide(stranger).error().code == Errc::resuid_mismatch);
+  }
+  SECTION("nothing is given up where nothing has to be") {
+    const Result<SyncDecision> decision = rig.secondary().decide(facts(0, 0));
+    REQUIRE(decision);
+    CHECK(decision->source == SyncSource::secondary);
+  }
+  CHECK_FALSE(rig.secondary().metadata().inconsistent);
+  CHECK(rig.disk().submitted() == 0);
+  CHECK(rig.secondary().decide(facts(1, 0)).error().code == Errc::split_brain);
+}
+
+TEST_CASE("a handshake that comes while the former one's adoption is stored adopts nothing twice") {
+  SecondaryRig rig;
+  make_new(rig);
+  rig.start();
+  REQUIRE(rig.secondary().decide(facts()));
+  const std::uint64_t submitted = rig.disk().submitted();
+  const Result<SyncDecision> again = rig.secondary().decide(facts());
+  REQUIRE(again);
+  CHECK(again->kind == SyncKind::full);
+  CHECK(rig.disk().submitted() == submitted);
+  CHECK_FALSE(rig.secondary().identity_durable());
+  rig.disk().run_all();
+  CHECK(rig.secondary().identity_durable());
+  CHECK(rig.metadata().resuid == SecondaryRig::kResuid);
+  CHECK(rig.map().count() == rig.shape().extents);
+}
+
+TEST_CASE("INV-4: what was being stored before a handshake does not vouch for what it decides") {
+  const bool is_new = GENERATE(true, false);
+  SecondaryRigOptions options;
+  options.metadata_copy_lost = true;
+  SecondaryRig rig(options);
+  if (is_new) {
+    make_new(rig);
+  } else {
+    ondisk::Metadata metadata = rig.metadata();
+    metadata.inconsistent = true;
+    metadata.localcnt = 1;  // to be taken back
+    store_metadata(rig.media(), rig.shape(), metadata);
+  }
+  rig.start();
+  REQUIRE(rig.disk().held() == 1);  // the lost copy is written anew
+  REQUIRE(rig.secondary().decide(facts(0, 0, is_new)));
+  for (int step = 0; step < 4; ++step) rig.disk().complete();
+  REQUIRE(rig.disk().held() == 1);  // the second commit
+  CHECK_FALSE(rig.secondary().identity_durable());
+  rig.disk().run_all();
+  CHECK(rig.secondary().identity_durable());
+  CHECK_FALSE(rig.secondary().identity_failed());
+  CHECK(rig.metadata().resuid == SecondaryRig::kResuid);
+  CHECK(rig.metadata().localcnt == 0);
+}
+
+TEST_CASE("a map that is being cleared when the next session begins is cleared once") {
+  SecondaryRig rig;
+  preset_map(rig.media(), rig.shape(), {1, 3});
+  rig.start_session();
+  const auto map_writes = [&rig] {
+    return rig.disk().logged([](const DiskLogEntry& entry) {
+      return entry.kind == IoKind::write && entry.offset_bytes == ondisk::kMapOffset;
+    });
+  };
+  rig.read(1, 0, 512);
+  rig.end_session();
+  rig.begin_session();
+  rig.read(1, 0, 512);
+  rig.disk().run_all();
+  CHECK(map_writes() == 1);
+  CHECK_FALSE(rig.map().any());
+  CHECK(rig.answers().size() == 1);
+  rig.end_session();
+  CHECK(regular_map(rig).count() == 0);
+}
+
+TEST_CASE("a component that cannot flush has its map cleared all the same") {
+  SecondaryRig rig;
+  preset_map(rig.media(), rig.shape(), {1, 3});
+  rig.start_session();
+  rig.disk().without_cache();
+  rig.read(1, 0, 512);
+  rig.disk().run_all();
+  CHECK_FALSE(rig.map().any());
+  CHECK(rig.host().events.count(Event::Kind::map_failed) == 0);
+  rig.answers();
+  rig.end_session();
+  CHECK(regular_map(rig).count() == 0);
+}
+
+TEST_CASE("INV-9: a read is answered once, whatever its request asks for") {
+  SecondaryRig rig;
+  rig.start_session();
+  PeerRequest& request = rig.prepare(IoKind::read, 1, 0, 512);
+  request.memsync = true;
+  rig.secondary().submit(request);
+  CHECK(rig.answers().empty());
+  rig.disk().run_all();
+  const std::vector<SentReply> sent = rig.answers();
+  REQUIRE(sent.size() == 1);
+  CHECK_FALSE(sent[0].received);
+}
+
+TEST_CASE("requests of one seq wait for each other within their session only") {
+  SecondaryRig rig;
+  rig.start_session();
+  rig.write(5, 0, 512, 1);
+  rig.end_session();
+  rig.begin_session();
+  rig.write(7, 8192, 512, 2);
+  rig.write(5, 16384, 512, 3);
+  CHECK(rig.held_data() == 3);  // not behind the former session's
+  rig.write(5, 24576, 512, 4);
+  CHECK(rig.held_data() == 3);  // behind its own
+  rig.disk().complete();        // the former session's
+  CHECK(rig.held_data() == 2);
+  rig.disk().run_all();
+  CHECK(rig.answered_seqs() == Seqs{7, 5, 5});
+  CHECK(filled_with(rig.data(24576, 512), 4));
+}
+
+TEST_CASE("INV-7: what is given up without a common base is copied whole, from the beginning") {
+  const bool common = GENERATE(true, false);
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.localcnt = 1;
+  metadata.generations.begin(4);
+  metadata.generations.synced = common ? 4 : 3;
+  metadata.generations.begin(21);
+  store_metadata(rig.media(), rig.shape(), metadata);
+  rig.start();
+  PrimaryFacts primary = facts(1, 0);
+  primary.generations.begin(4);
+  primary.generations.synced = 4;
+  primary.generations.begin(11);
+  CHECK(rig.secondary().decide(primary).error().code == Errc::split_brain);
+  rig.secondary().give_up_own_changes();
+  const Result<SyncDecision> decision = rig.secondary().decide(primary);
+  REQUIRE(decision);
+  CHECK(decision->kind == (common ? SyncKind::regular : SyncKind::full));
+  rig.disk().run_all();
+  CHECK(rig.metadata().inconsistent);
+  CHECK(rig.metadata().sync_from == (common ? 11 : 0));  // where an interrupted copy may go on
+}

@@ -1,5 +1,7 @@
 #include "hast/wire/compression.hpp"
 
+#include <sys/mman.h>
+
 #include <random>
 #include <string>
 #include <vector>
@@ -208,4 +210,44 @@ TEST_CASE("damaged streams expand to another block or are malformed") {
   }
   CHECK(decoded > 0);
   CHECK(refused > 0);
+}
+
+namespace {
+
+/// So many bytes that nobody may touch: only addresses.
+class Untouchable {
+ public:
+  explicit Untouchable(std::size_t size)
+      : size_(size),
+        memory_(
+            ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+    REQUIRE(memory_ != MAP_FAILED);
+  }
+  ~Untouchable() { ::munmap(memory_, size_); }
+  Untouchable(const Untouchable&) = delete;
+  Untouchable& operator=(const Untouchable&) = delete;
+  ByteSpan bytes() const { return {static_cast<std::byte*>(memory_), size_}; }
+
+ private:
+  std::size_t size_;
+  void* memory_;
+};
+
+}  // namespace
+
+TEST_CASE("INV-9: what the libraries cannot count is neither compressed nor expanded") {
+  const Untouchable huge(std::size_t{1} << 31);
+  CHECK(encode_lzf(huge.bytes(), huge.bytes()).empty());
+  CHECK(encode_lz4(huge.bytes(), huge.bytes()).empty());
+  const Bytes stream = with_length(std::uint32_t{1} << 31, "00 41");
+  CHECK(decode_lzf(stream, huge.bytes()).error().code == Errc::malformed);
+  CHECK(decode_lz4(stream, huge.bytes()).error().code == Errc::malformed);
+  Bytes into(1);
+  CHECK(decode_lzf(huge.bytes(), into).error().code == Errc::malformed);
+  CHECK(decode_lz4(huge.bytes(), into).error().code == Errc::malformed);
+}
+
+TEST_CASE("a hole of nothing fills a destination of none") {
+  CHECK(decode_hole(from_hex("00 00 00 00"), {}));
+  CHECK(decode_hole(from_hex("01 00 00 00"), {}).error().code == Errc::malformed);
 }

@@ -68,3 +68,19 @@ TEST_CASE("a frame that does not fit, or has nothing in it, is not finished") {
   std::vector<std::byte> out(64);
   CHECK(FrameBuilder(out).finish(2).error().code == Errc::too_large);
 }
+
+TEST_CASE("a message longer than any receiver takes is not sent") {  // INV-9
+  for (const std::size_t longer : {0U, 1U}) {
+    std::vector<std::byte> out(2 * kMaxNvBytes);
+    FrameBuilder frame(out);
+    for (int i = 0; i < 3; ++i) frame.nv().u8("cmd", 5);  // so that the sum comes out even
+    constexpr std::size_t header_bytes = 14;              // of an array with a short name
+    const std::size_t left = kMaxNvBytes - frame.nv().size() - header_bytes;
+    frame.nv().u8_array("b", std::vector<std::byte>(left + longer));
+    REQUIRE_FALSE(frame.nv().failed());
+    const auto size = frame.finish(2);
+    REQUIRE(size.has_value() == (longer == 0));
+    if (size) CHECK(*size == kFrameHeaderBytes + kMaxNvBytes);
+    if (!size) CHECK(size.error().code == Errc::too_large);
+  }
+}

@@ -303,3 +303,47 @@ TEST_CASE("an encoder that lacks room says so") {
   CHECK(error_of(encode(FirstHello{std::string(2000, 'n'), 2}, 2, out)) == Errc::too_large);
   CHECK(error_of(encode(FirstHello{std::string("a\0b", 3), 2}, 2, out)) == Errc::too_large);
 }
+
+TEST_CASE("a second reply without one of its fields, or with one of another type, is refused") {
+  const char* const names[] = {"datasize", "extentsize", "localcnt", "remotecnt", "mapsize"};
+  const auto error_without = [&](std::string_view missing, bool of_another_type) {
+    const List list([&](NvWriter& out) {
+      for (const std::string_view name : names) {
+        if (name == missing) {
+          if (of_another_type) out.string(name, "many");
+        } else if (name == "datasize") {
+          out.i64(name, 4189696);
+        } else if (name == "extentsize") {
+          out.i32(name, 131072);
+        } else if (name == "mapsize") {
+          out.u32(name, 0);
+        } else {
+          out.u64(name, 1);
+        }
+      }
+      out.u8("syncsrc", 1);
+    });
+    const auto reply = decode_second_reply(list.nv());
+    REQUIRE_FALSE(reply);
+    CHECK(reply.error().detail == missing);
+    return reply.error().code;
+  };
+  for (const char* missing : names) {
+    CHECK(error_without(missing, false) == Errc::missing_field);
+    CHECK(error_without(missing, true) == Errc::wrong_type);
+  }
+}
+
+TEST_CASE("a second reply whose map is of an unknown kind is refused") {
+  const List list([](NvWriter& out) {
+    counters(out), out.u8("syncsrc", 1), out.u32("mapsize", 512);
+    out.string("compression", "zstd"), out.u32("size", 512);
+  });
+  CHECK(error_of(decode_second_reply(list.nv())) == Errc::unknown_algorithm);
+}
+
+TEST_CASE("words that are no text are no refusal and no answer") {
+  const List list([](NvWriter& out) { counters(out), out.u32("errmsg", 13); });
+  CHECK(error_of(decode_first_reply(list.nv())) == Errc::wrong_type);
+  CHECK(error_of(decode_second_reply(list.nv())) == Errc::wrong_type);
+}

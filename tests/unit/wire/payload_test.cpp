@@ -218,3 +218,10 @@ TEST_CASE("plain data may already be where it belongs") {
   CHECK(decode_payload(payload.info, data, data));
   CHECK(data == before);
 }
+
+TEST_CASE("data of no bytes fill a destination of none") {
+  Bytes data(1);
+  const ConstByteSpan nothing = ConstByteSpan(data).first(0);
+  CHECK(decode_payload({}, nothing, {}));
+  CHECK(error_of(decode_payload({}, nothing, data)) == Errc::malformed);
+}

@@ -302,3 +302,28 @@ TEST_CASE("an error number that means nothing is EIO, 0 is none") {
   CHECK(error_with(3000) == EIO);
   CHECK(error_with(0) == 0);
 }
+
+TEST_CASE("a payload of an unknown kind spoils its request and its reply") {
+  const auto unknown = [](NvWriter& out) { out.string("compression", "zstd"), out.u32("size", 1); };
+  CHECK(request_error([&](NvWriter& out) { range(out, 2, 0, 512), unknown(out); }) ==
+        Errc::unknown_algorithm);
+  CHECK(reply_error([&](NvWriter& out) { out.u64("seq", 9), unknown(out); }) ==
+        Errc::unknown_algorithm);
+}
+
+TEST_CASE("an order without its generations, or with what are none, is refused") {
+  for (const Command command : {Command::sync_begin, Command::sync_end, Command::alone}) {
+    const auto error_with = [&](auto generations) {
+      return request_error([&](NvWriter& out) {
+        out.u8("cmd", static_cast<std::uint8_t>(command)), out.u64("seq", 9), generations(out);
+      });
+    };
+    CHECK(error_with([](NvWriter&) {}) == Errc::missing_field);
+    CHECK(error_with([](NvWriter& out) { out.u64("generations", 7); }) == Errc::wrong_type);
+    CHECK(error_with([](NvWriter& out) { out.u8_array("generations", Bytes(8)); }) ==
+          Errc::malformed);
+    CHECK(error_with([](NvWriter& out) {
+            out.u8_array("generations", Bytes(hast::kGenerationsBytes));  // all unknown
+          }) == Errc::malformed);
+  }
+}
