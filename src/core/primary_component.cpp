@@ -95,7 +95,7 @@ bool Primary::peer_has_everything() const {
 }
 
 bool Primary::peer_has_what_it_answered() const {
-  return volume_.outbox.connected() && !peer_marked_ && !holds_something_alone();
+  return volume_.outbox.connected() && !peer_inconsistent_ && !holds_something_alone();
 }
 
 /// True if the peer will have everything as soon as it has answered: the slot is taken up again

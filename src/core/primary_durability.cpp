@@ -85,8 +85,10 @@ void Primary::count_episode() {
   ++metadata_.change().localcnt;
   // INV-7. A generation that is certainly this node's alone goes on: with a peer that comes and
   // goes and is never equal the past would be forgotten after a few losses.
-  if (!std::exchange(generation_is_mine_, true) || random_.rarely())
-    metadata_.change().generations.begin(random_.next_id());
+  if (!std::exchange(generation_is_mine_, true) || random_.rarely()) {
+    if (next_generation_ == 0) next_generation_ = random_.next_id();
+    metadata_.change().generations.begin(next_generation_);
+  }
   episode_ticket_ = metadata_.commit();
 }
 
@@ -96,6 +98,7 @@ void Primary::episode_counted(int error) {
   if (error == 0) return;
   metadata_.change().localcnt = localcnt_before_;
   metadata_.change().generations = generations_before_;
+  metadata_.taken_back();
   generation_is_mine_ = false;
 }
 
@@ -148,6 +151,7 @@ void Primary::tell_alone() {
   // It has everything: what it begins now succeeds whatever either node was in (INV-7).
   const Generations& mine = metadata().generations;
   alone_order_.generations = peer_generations_.contains(mine.current) ? peer_generations_ : mine;
+  if (next_generation_ != 0) alone_order_.generations.begin(next_generation_);
   alone_order_.generations.begin(random_.next_id());
   alone_order_.generations.synced = Generations::kUntracked;
   volume_.outbox.send(alone_op_);
@@ -178,6 +182,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
     lose_local(error);
   if ((lag_ == Lag::recording || lag_ == Lag::unrecordable) && ticket >= lag_ticket_)
     lag_ = error == 0 ? Lag::recorded : local_lost_ ? Lag::unrecordable : Lag::none;
+  if (metadata_.is_durable()) next_generation_ = 0;
   if (error == 0 && synced_ticket_ != 0 && ticket >= synced_ticket_) announce_synced();
   attach_step(attach_metadata_ticket_, ticket, error);
   metadata_retry_ticks_ = error != 0 ? kMetadataRetryTicks : 0;
@@ -196,8 +201,8 @@ void Primary::metadata_committed(Ticket ticket, int error) {
     }
   }
   if (merge_metadata_ticket_ == 0 || ticket < merge_metadata_ticket_) return;
-  merge_metadata_ticket_ = 0;
   if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  merge_metadata_ticket_ = 0;
   release_when_merged();
 }
 
@@ -228,8 +233,8 @@ void Primary::map_committed(Ticket ticket, int error) {
     }
   }
   if (merge_map_ticket_ == 0 || ticket < merge_map_ticket_) return;
-  merge_map_ticket_ = 0;
   if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  merge_map_ticket_ = 0;
   release_when_merged();
 }
 

@@ -63,6 +63,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   volume_.outbox.connect();
   permitted_ = false;
   peer_native_ = answer.native;
+  peer_inconsistent_ = answer.inconsistent;
   peer_generations_ = answer.generations;
   greet(answer.source);
   sync_due_ = true;
@@ -119,7 +120,7 @@ void Primary::link_down() {
   // on into it: should that fail, the count is taken back.
   if (episode_ == Episode::counted) episode_ = Episode::none;
   merge_map_ticket_ = merge_metadata_ticket_ = synced_ticket_ = 0;
-  peer_native_ = peer_marked_ = false;
+  peer_native_ = peer_marked_ = peer_inconsistent_ = false;
   if (resync_.running() || sync_ending_)
     happened({.kind = Event::Kind::sync_interrupted, .bytes = resync_.copied_bytes()});
   sync_due_ = sync_ending_ = last_barrier_due_ = false;
@@ -167,10 +168,10 @@ void Primary::order_done(RemoteOp& op) {
   if (op.error == ENOTCONN) return;
   if (op.error != 0) return peer_failed(IoKind::flush, 0, op.error);
   if (kind == PeerOrder::Kind::sync_begin) {
-    peer_marked_ = true;
+    peer_marked_ = peer_inconsistent_ = true;
     start_sync();
   } else if (kind == PeerOrder::Kind::sync_end) {
-    peer_marked_ = false;
+    peer_marked_ = peer_inconsistent_ = false;
     const bool still = !local_lost_ && !volume_.stale.any() && !volume_.map.unsynced().any();
     if (still) {
       mark_synced();
@@ -322,6 +323,7 @@ void Primary::mark_synced() {
     // An episode that was counted since the peer was told is over, and so is its generation.
     mine.generations = peer_generations_;
     generation_is_mine_ = false;
+    if (mine.generations.contains(next_generation_)) next_generation_ = 0;
   } else if (mine.generations.synced == Generations::kUntracked) {
     mine.generations.synced = mine.generations.current;  // the map knows what an original lacks now
   }

@@ -84,6 +84,7 @@ void Secondary::identity_ended(int error) {
   if (error == 0) return;
   metadata_.change().resuid = 0;  // INV-4: without a durable one no session
   metadata_.change().inconsistent = false;
+  metadata_.taken_back();
 }
 
 void Secondary::metadata_committed(Ticket ticket, int error) {
@@ -95,6 +96,7 @@ void Secondary::metadata_committed(Ticket ticket, int error) {
     if (error != 0) {  // INV-4: what is not durable did not happen
       before_decision_.sequence = metadata().sequence;
       metadata_.change() = before_decision_;
+      metadata_.taken_back();
     }
   }
   orders_committed(ticket, error);

@@ -328,6 +328,7 @@ Result<core::PeerAnswer> Link::check_answer(const wire::SecondReply& reply) cons
   answer.source = reply.source;
   answer.native = connection_.version >= wire::kNativeVersion;
   answer.generations = reply.native.generations;
+  answer.inconsistent = reply.native.inconsistent;
   return answer;
 }
 

@@ -173,8 +173,6 @@ Awaitable<Result<void>> Session::answer() {
   reply.extentsize = static_cast<std::int32_t>(secondary_.layout().extent_bytes);
   reply.remotecnt = secondary_.metadata().remotecnt;
   reply.native.generations = secondary_.metadata().generations;
-  reply.native.inconsistent = secondary_.metadata().inconsistent;
-  reply.native.outdated = secondary_.metadata().outdated;
   reply.native.sector_bytes = secondary_.sector_bytes();
   reply.native.max_io_bytes = wire::kMaxIoBytes;
   reply.native.heartbeat_ms = static_cast<std::uint32_t>(settings_.heartbeat.count());
@@ -188,7 +186,10 @@ Awaitable<Result<void>> Session::answer() {
   if (secondary_.identity_failed())
     co_return Error{Errc::io_failed, 0,
                     "what the handshake decided cannot be stored on the local component"};
-  reply.localcnt = secondary_.metadata().localcnt;  // as decided
+  // As decided.
+  reply.localcnt = secondary_.metadata().localcnt;
+  reply.native.inconsistent = secondary_.metadata().inconsistent;
+  reply.native.outdated = secondary_.metadata().outdated;
 
   std::vector<std::byte> map;
   Result<void> outcome;

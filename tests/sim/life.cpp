@@ -93,6 +93,7 @@ void Life::happen(Trouble trouble) {
   // A node that is down stays so for a while, as it does.
   if (!secondary().up() && random_.chance(60)) restart_secondary();
   if (secondary().up()) take_up(secondary(), Role::secondary);
+  look_at_disks();
   if (random_.chance(50)) take_component_back();
   switch (trouble) {
     case Trouble::lose_primary:

@@ -132,6 +132,7 @@ class CorePair {
     answer.map = map;
     answer.native = native;
     if (native) answer.generations = s.metadata().generations;
+    answer.inconsistent = native && s.metadata().inconsistent;
     if (!p.link_up(answer, facts)) return Handshake::failed;
     s.session_started(dialect_);
     linked_ = true;

@@ -38,6 +38,7 @@ struct PeerIdentity {
   std::vector<std::uint64_t> dirty;  // bits of its own map
   bool native = false;               // it obeys orders
   Generations generations;           // told by a native one
+  bool inconsistent = false;         // likewise
 };
 
 class PrimaryRig {
@@ -148,6 +149,7 @@ class PrimaryRig {
     answer.source = decision.source;
     answer.native = identity.native;
     answer.generations = identity.generations;
+    answer.inconsistent = identity.inconsistent;
     if (decision.kind != core::SyncKind::own_extents) answer.map = map;
     Result<void> up = primary_->link_up(answer, facts);
     if (up) peer_.attach(*primary_);

@@ -31,6 +31,9 @@ class MetadataWriter {
   ondisk::Metadata& change() { return metadata_; }
   /// The ticket of the commit that will hold the present fields.
   Ticket commit();
+  /// The caller has put fields back after a commit that failed. One that began meanwhile stores
+  /// them as they were, so another follows it.
+  void taken_back() { again_ = again_ || running_; }
   bool idle() const { return !running_; }
   /// False from a commit that failed to the next that does not: its fields may be on the platter.
   bool is_durable() const { return durable_sequence_ == metadata_.sequence; }

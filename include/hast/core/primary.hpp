@@ -67,7 +67,8 @@ struct PeerAnswer {
   Counters counters;
   bool virgin = false;
   SyncSource source = SyncSource::primary;
-  bool native = false;  // it understands orders, FUA and write-zeroes
+  bool native = false;        // it understands orders, FUA and write-zeroes
+  bool inconsistent = false;  // and is marked so
   Generations generations;
   ConstByteSpan map;  // empty: none
 };
@@ -297,6 +298,8 @@ class Primary final : public port::RequestSink,
   Ticket episode_ticket_ = 0;
   std::uint64_t localcnt_before_ = 0;  // the episode that is being counted
   Generations generations_before_;
+  /// Of a count that failed: it may be on the platter, so it is the next one, or told to the peer.
+  std::uint64_t next_generation_ = 0;
   // The generation began in this process, and no peer was told to take it over.
   bool generation_is_mine_ = false;
   Ticket identity_ticket_ = 0;  // 0: durable
@@ -313,9 +316,10 @@ class Primary final : public port::RequestSink,
   RemoteOp alone_op_;
   PeerOrder alone_order_;
   RemoteOp order_op_;
-  PeerOrder order_;           // none: nothing is on its way
-  bool peer_native_ = false;  // it is connected and obeys orders
-  bool peer_marked_ = false;  // it is marked inconsistent until sync_end (INV-5)
+  PeerOrder order_;                 // none: nothing is on its way
+  bool peer_native_ = false;        // it is connected and obeys orders
+  bool peer_marked_ = false;        // on this connection, until sync_end (INV-5)
+  bool peer_inconsistent_ = false;  // marked, on this connection or one before, until sync_end
   Generations peer_generations_;
   bool local_lost_ = false;  // then `stale` in volume_ says what it lacks, should it come back
   Ticket attach_metadata_ticket_ = 0;  // 0: durable, or nothing is taken back

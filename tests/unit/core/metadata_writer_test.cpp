@@ -27,6 +27,10 @@ struct Rig final : MetadataWriter::Observer {
   void metadata_committed(Ticket ticket, int error) override {
     tickets.push_back(ticket);
     errors.push_back(error);
+    if (takes_back && error != 0) {
+      writer->change().localcnt = 0;
+      writer->taken_back();
+    }
     if (again) {
       again = false;
       ++writer->change().localcnt;
@@ -46,6 +50,7 @@ struct Rig final : MetadataWriter::Observer {
   std::vector<Ticket> tickets;
   std::vector<int> errors;
   bool again = false;
+  bool takes_back = false;
 };
 
 std::vector<IoKind> kinds(const FakeDisk& disk) {
@@ -203,4 +208,33 @@ TEST_CASE("INV-10: after a failed commit the copy that is good is not touched fi
       }
     }
   }
+}
+
+TEST_CASE(
+    "INV-4: fields that are taken back are so on the platter, too, when the next commit ends") {
+  Rig rig;
+  rig.takes_back = true;
+  rig.count();
+  rig.writer->commit();  // begins with the fields as they are when the first one has failed
+  rig.disk.fail({});
+  rig.disk.run_all();
+  REQUIRE(rig.errors == std::vector<int>{EIO, 0, 0});
+  CHECK(rig.writer->is_durable());
+  CHECK(rig.localcnt_on_disk() == 0);
+}
+
+TEST_CASE("what was committed last is durable when it has ended well") {
+  Rig rig;
+  CHECK(rig.writer->is_durable());
+  rig.count();
+  CHECK_FALSE(rig.writer->is_durable());
+  rig.disk.run_all();
+  CHECK(rig.writer->is_durable());
+  rig.disk.fail({});
+  rig.count();
+  rig.disk.run_all();
+  CHECK_FALSE(rig.writer->is_durable());
+  rig.writer->commit();
+  rig.disk.run_all();
+  CHECK(rig.writer->is_durable());
 }

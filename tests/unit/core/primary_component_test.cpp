@@ -385,3 +385,44 @@ TEST_CASE("INV-12: what neither node can note is not acknowledged, though the pe
   rig.settle();
   CHECK(rig.client().error(written) == EIO);
 }
+
+TEST_CASE("INV-5: a component is not given up while the peer is marked from a resync before") {
+  PrimaryRig rig(detaching());
+  rig.identity.native = rig.identity.inconsistent = true;
+  rig.start();
+  REQUIRE(rig.connect());
+  rig.settle_locally();
+  rig.peer().take();  // the flush that proves it; then comes what ends the mark
+  REQUIRE(rig.primary().status().unsynced_bytes == 0);
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
+  const auto id = rig.client().write(0, 4096, 4);
+  rig.settle_locally();
+  rig.peer().take();
+  REQUIRE(rig.peer().reply_first_of(IoKind::write));
+  rig.settle_locally();
+  CHECK(rig.client().error(id) == EIO);
+  CHECK_FALSE(rig.primary().local_lost());
+}
+
+TEST_CASE("INV-7: a peer that is told to be alone succeeds a count that may be on the platter") {
+  PrimaryRig rig(detaching());
+  rig.identity.native = true;
+  rig.start();
+  DiskFault second_copy{.kind = IoKind::write, .times = DiskFault::kForever};
+  second_copy.begin = *rig.shape().layout().second_copy;
+  second_copy.end = second_copy.begin + ondisk::kMetadataBytes;
+  rig.disk().fail(second_copy);
+  rig.client().write(0, 4096, 4);
+  rig.settle();
+  const std::uint64_t stored = rig.metadata().generations.current;
+  REQUIRE(stored != rig.primary().metadata().generations.current);  // it was taken back
+  REQUIRE(rig.connect());
+  rig.settle();
+  REQUIRE_FALSE(rig.primary().local_lost());
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
+  rig.client().write(0, 4096, 5);
+  rig.settle();
+  REQUIRE(rig.primary().local_lost());
+  REQUIRE(rig.metadata().generations.current == stored);
+  CHECK(rig.peer().orders().back().generations.contains(stored));
+}

@@ -916,3 +916,15 @@ TEST_CASE("INV-4: a merge that cannot be noted drops the link, or gives the comp
   CHECK(rig.client().holds(read, 0xa0));
   CHECK(rig.primary().outbox().connected());
 }
+
+TEST_CASE("INV-4: no request leaves when one half of a merge cannot be stored") {
+  const bool map_fails = GENERATE(true, false);
+  PrimaryRig rig;
+  rig.identity = {};  // a new peer: the map and the metadata are merged
+  rig.start();
+  rig.disk().fail(map_fails ? rig.map_fault() : rig.metadata_fault());
+  REQUIRE(rig.connect());
+  rig.settle_locally();
+  CHECK(rig.host().drop_reasons.size() == 1);
+  CHECK(rig.peer().take() == 0);
+}
