@@ -184,8 +184,8 @@ Awaitable<Result<void>> Session::answer() {
   while (!secondary_.identity_durable() && !closed_) co_await identity_.wait();
   if (closed_) co_return Errc::cancelled;
   if (secondary_.identity_failed())
-    co_return Error{Errc::io_failed, 0,
-                    "what the handshake decided cannot be stored on the local component"};
+    decision = Error{Errc::io_failed, 0,
+                     "what the handshake decided cannot be stored on the secondary's component"};
   // As decided.
   reply.localcnt = secondary_.metadata().localcnt;
   reply.native.inconsistent = secondary_.metadata().inconsistent;
@@ -206,7 +206,7 @@ Awaitable<Result<void>> Session::answer() {
     outcome = Errc::split_brain;
     if (!split_brain_) observer_.session_split_brain();
     split_brain_ = true;
-  } else if (decision.error().code == Errc::both_inconsistent) {
+  } else if (decision.error().code != Errc::resuid_mismatch) {
     reply.errmsg = decision.error().message();
     outcome = decision.error();
   } else {

@@ -153,6 +153,25 @@ TEST_CASE("row 9: a full copy from the primary when the secondary fell back") {
   CHECK(holds(pair.b, 0, 0xaa));
 }
 
+TEST_CASE("INV-4: a secondary that cannot store what was decided refuses, and says why") {
+  World world;
+  world.a().boot();
+  world.b().boot();
+  DiskFault fault;
+  fault.kind = IoKind::write;
+  fault.end = ondisk::kMetadataBytes;
+  fault.times = DiskFault::kForever;
+  REQUIRE(world.b().role(Role::secondary)->has_value());
+  world.b().drive().faults.push_back(fault);
+  REQUIRE(world.a().role(Role::primary)->has_value());
+  world.run_for(10s);
+  CHECK_FALSE(world.a().status().connected);
+  CHECK(world.logged("the peer says: an input or output operation failed: what the handshake") > 0);
+  CHECK(world.logged("Handshake with tcp://10.0.0.1:20000 failed: an input or output") == 1);
+  world.b().drive().faults.clear();
+  CHECK(world.run_until_synced(world.a(), 30s));
+}
+
 TEST_CASE("nodes of different sizes refuse each other and say both sizes") {
   World world;
   VolumeShape shape = world.options().volume;
