@@ -282,3 +282,27 @@ TEST_CASE("a primary that leaves says so when the peer lacks something that was 
   REQUIRE(rig.peer().orders().back().kind == PeerOrder::Kind::goodbye);
   CHECK(rig.peer().orders().back().current == even);
 }
+
+TEST_CASE("INV-7: an episode that the end of a resync overtakes has no claim to what is common now") {
+  PrimaryRig rig;
+  make_native(rig);
+  rig.identity.dirty = {0};
+  rig.start();
+  REQUIRE(rig.connect());
+  go_on_until(rig, PeerOrder::Kind::sync_end);
+  const Generations common = rig.peer().orders().back().generations;
+  rig.client().flush();  // the nodes are not known to be equal yet: it counts
+  rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(rig.peer().arrived() - 1);
+  rig.settle_locally();
+  REQUIRE(rig.metadata().generations.current != common.current);
+  rig.settle();
+  CHECK(rig.primary().metadata().generations == common);
+  rig.disconnect();
+  const auto alone = rig.client().write(0, 4096, 2);
+  rig.settle();
+  CHECK(rig.client().ok(alone));
+  CHECK(rig.metadata().generations.current != common.current);
+  CHECK(rig.metadata().generations.contains(common.current));
+}
