@@ -19,7 +19,7 @@ void Life::split_brain() {
   // Nodes that never met refuse each other for another reason.
   if (!belong_together(former, other) || diskless_ != nullptr) return;
   if (mixes_halves_) return;  // what was given up before may still be there, and nobody knows where
-  if (swarm_.power_losses && random_.chance(30)) flush_alone();
+  if (swarm_.power_losses && random_.chance(60)) flush_alone();
   const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
   if (swarm_.freezes() && !forced_) {

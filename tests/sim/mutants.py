@@ -158,8 +158,8 @@ def hunt(build, seeds):
 def failed_test(build, target):
     """("", name of the first test that fails) or None."""
     try:
-        done = subprocess.run([build / "tests" / target, "--abort"], capture_output=True, text=True,
-                              timeout=300)
+        [program] = (path for path in build.glob(f"tests/**/{target}") if path.is_file())
+        done = subprocess.run([program, "--abort"], capture_output=True, text=True, timeout=300)
     except subprocess.TimeoutExpired:
         return "", f"{target}: it runs in a circle"
     if done.returncode == 0:
