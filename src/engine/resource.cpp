@@ -305,11 +305,14 @@ std::optional<wire::Refusal> Resource::adopt_second(Arrival& arrival, wire::Seco
 /// What the turn gathered goes out. The peer first: it has the longer way; but in async nobody
 /// waits for it.
 void Resource::end_turn() {
-  const bool peer_can_wait = primary_ && settings_.replication == Replication::async;
-  if (peer_can_wait && disk_) disk_->kick();
+  // What the peer hears first it works on meanwhile; but in async nobody waits for it, and both
+  // replies of memsync may as well go together where the disk is done at once.
+  const bool disk_first =
+      primary_ ? settings_.replication == Replication::async : disk_ && disk_->completes_in_kick();
+  if (disk_first && disk_) disk_->kick();
   if (link_) link_->flush();
   if (session_) session_->flush();
-  if (!peer_can_wait && disk_) disk_->kick();
+  if (!disk_first && disk_) disk_->kick();
   if (arriving_disk_) arriving_disk_->kick();
 }
 

@@ -59,6 +59,7 @@ class SimDisk final : public port::Disk, public ListNode<SimDisk> {
   port::DiskGeometry geometry() const override;
   void submit(port::DiskOp& op) override;
   void kick() override;
+  bool completes_in_kick() const override { return drive_.options.at_once; }
 
   void cut();
   void release_held();

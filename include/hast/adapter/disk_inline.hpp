@@ -23,6 +23,7 @@ class InlineDisk final : public port::Disk {
   port::DiskGeometry geometry() const override { return component_->geometry(); }
   void submit(port::DiskOp& op) override;
   void kick() override;
+  bool completes_in_kick() const override { return true; }
 
  private:
   std::unique_ptr<Component> component_;

@@ -36,6 +36,8 @@ class LocalDisk final : public port::Disk {
     }
   }
 
+  bool completes_in_kick() const override { return !disk_ || disk_->completes_in_kick(); }
+
   void close() { disk_.reset(); }
   /// Takes over what `other` has open.
   void replace_with(LocalDisk& other) {

@@ -50,6 +50,8 @@ class Disk {
   virtual void submit(DiskOp& op) = 0;
   /// Submissions may be kept back until this call, which ends every turn of the owner's loop.
   virtual void kick() {}
+  /// kick() returns when all of them are done, as they are at once in memory.
+  virtual bool completes_in_kick() const { return false; }
 };
 
 /// Opens components exclusively (locked against a second hastd). Errors: component_not_found,

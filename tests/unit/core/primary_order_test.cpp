@@ -283,7 +283,8 @@ TEST_CASE("a primary that leaves says so when the peer lacks something that was 
   CHECK(rig.peer().orders().back().current == even);
 }
 
-TEST_CASE("INV-7: an episode that the end of a resync overtakes has no claim to what is common now") {
+TEST_CASE(
+    "INV-7: an episode that the end of a resync overtakes has no claim to what is common now") {
   PrimaryRig rig;
   make_native(rig);
   rig.identity.dirty = {0};
