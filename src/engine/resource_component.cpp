@@ -22,6 +22,8 @@ constexpr port::Duration kPause = 10ms;
 /// How long an operator waits for requests that hang in a disk, or for a disk to store what it
 /// lacks.
 constexpr port::Duration kAttachTime = 20s;
+/// The kernel may close what a killed process had open a moment after its end.
+constexpr port::Duration kReleaseTime = 2s;
 constexpr std::uint64_t kCopyBytes = kMiB;
 
 }  // namespace
@@ -40,6 +42,12 @@ Result<std::unique_ptr<LocalDisk>> Resource::open_disk() {
 
 Awaitable<Result<core::Component>> Resource::open_component() {
   Result<std::unique_ptr<LocalDisk>> disk = open_disk();
+  const std::unique_ptr<port::Timer> timer = ports_.clock.make_timer(executor_);
+  const port::TimePoint end = ports_.clock.now() + kReleaseTime;
+  while (!disk && disk.error().code == Errc::component_busy && ports_.clock.now() < end) {
+    co_await timer->wait_for(kPause);
+    disk = open_disk();
+  }
   if (!disk) co_return std::move(disk).error();
   disk_ = std::move(disk).value();
   co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);

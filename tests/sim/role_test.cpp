@@ -91,6 +91,14 @@ TEST_CASE("a component that is missing, foreign or damaged refuses the role and 
   CHECK_FALSE(world.a().serving());
 }
 
+TEST_CASE("a component that a killed process still holds for a moment is waited for") {
+  World world;
+  world.a().boot();
+  world.a().drive().opened = true;
+  world.clock().after(500ms, [&world] { world.a().drive().opened = false; });
+  CHECK(world.a().role(Role::primary)->has_value());
+}
+
 TEST_CASE("a clean demotion leaves no bit in the map and counts no episode") {
   World world;
   REQUIRE(world.start_pair());
