@@ -41,13 +41,12 @@ Result<std::unique_ptr<LocalDisk>> Resource::open_disk() {
 }
 
 Awaitable<Result<core::Component>> Resource::open_component() {
-  Result<std::unique_ptr<LocalDisk>> disk = open_disk();
-  const std::unique_ptr<port::Timer> timer = ports_.clock.make_timer(executor_);
-  const port::TimePoint end = ports_.clock.now() + kReleaseTime;
-  while (!disk && disk.error().code == Errc::component_busy && ports_.clock.now() < end) {
-    co_await timer->wait_for(kPause);
+  Result<std::unique_ptr<LocalDisk>> disk = Errc::component_busy;
+  const auto answered = [this, &disk] {
     disk = open_disk();
-  }
+    return disk || disk.error().code != Errc::component_busy;
+  };
+  co_await wait_until(answered, kReleaseTime);
   if (!disk) co_return std::move(disk).error();
   disk_ = std::move(disk).value();
   co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
