@@ -22,6 +22,13 @@
 namespace hast::test {
 
 struct RigOptions {
+  /// The component is given up when it fails a write.
+  static RigOptions detaching() {
+    RigOptions options;
+    options.primary.on_local_error = OnLocalError::detach;
+    return options;
+  }
+
   ComponentShape shape;
   core::PrimaryOptions primary{.replication = Replication::fullsync,
                                .metaflush = core::MapCommit::Flush::yes,
@@ -83,6 +90,26 @@ class PrimaryRig {
     settle();
     return *this;
   }
+  /// Connected, and both nodes hold `fill` in the first `extents` extents, all of it flushed.
+  void start_filled(unsigned fill, std::uint64_t extents) {
+    start_connected();
+    for (std::uint64_t at = 0; at < extents * shape().extent_bytes; at += port::kBlockBytes) {
+      client().write(at, port::kBlockBytes, fill);
+      settle();
+    }
+    client().flush();
+    settle();
+  }
+  /// The component is given up over a write of `fill` to the first 4096 bytes.
+  void lose_component(unsigned fill) {
+    disk().fail(data_fault(IoKind::write, 0, 4096));
+    const auto id = client().write(0, 4096, fill);
+    settle();
+    REQUIRE(client().ok(id));
+    REQUIRE(primary().local_lost());
+  }
+  /// What is on the media now, as the engine opens it.
+  Result<void> attach() { return primary().attach(open_component(disk(), media(), shape())); }
   /// The process dies; what it had not finished never happens. The media keep what completed.
   void crash() {
     if (!primary_) return;

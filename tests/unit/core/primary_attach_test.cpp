@@ -12,36 +12,6 @@ namespace {
 constexpr std::uint64_t kExtent = 256 * 1024;
 constexpr std::uint64_t kBlock = port::kBlockBytes;
 
-RigOptions detaching() {
-  RigOptions options;
-  options.primary.on_local_error = OnLocalError::detach;
-  return options;
-}
-
-/// Both nodes hold `fill` in the first `extents` extents, all of it flushed.
-void prepare(PrimaryRig& rig, unsigned fill, std::uint64_t extents = 1) {
-  rig.start_connected();
-  for (std::uint64_t at = 0; at < extents * kExtent; at += kBlock) {
-    rig.client().write(at, kBlock, fill);
-    rig.settle();
-  }
-  rig.client().flush();
-  rig.settle();
-}
-
-/// The component is given up over a write of `fill` to the first 4096 bytes.
-void lose(PrimaryRig& rig, unsigned fill) {
-  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
-  const auto id = rig.client().write(0, 4096, fill);
-  rig.settle();
-  REQUIRE(rig.client().ok(id));
-  REQUIRE(rig.primary().local_lost());
-}
-
-Result<void> attach(PrimaryRig& rig) {
-  return rig.primary().attach(open_component(rig.disk(), rig.media(), rig.shape()));
-}
-
 /// The component has lost what was written there.
 void empty_extent(PrimaryRig& rig, std::uint64_t extent) {
   rig.media().preset(rig.shape().layout().data_offset + extent * kExtent,
@@ -51,14 +21,14 @@ void empty_extent(PrimaryRig& rig, std::uint64_t extent) {
 }  // namespace
 
 TEST_CASE("INV-2: attach brings back what the component had not flushed when it was given up") {
-  PrimaryRig rig(detaching());
-  prepare(rig, 3);
+  PrimaryRig rig(RigOptions::detaching());
+  rig.start_filled(3, 1);
   const auto id = rig.client().write(2 * kExtent, 4096, 7);  // on both nodes, flushed on none
   rig.settle();
   REQUIRE(rig.client().ok(id));
-  lose(rig, 4);
+  rig.lose_component(4);
   empty_extent(rig, 2);
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   rig.settle();
   CHECK(rig.images_equal());
   const auto read = rig.client().read(2 * kExtent, 4096);
@@ -67,11 +37,11 @@ TEST_CASE("INV-2: attach brings back what the component had not flushed when it 
 }
 
 TEST_CASE("INV-1: attach trusts no bit that was on the component before") {
-  PrimaryRig rig(detaching());
-  prepare(rig, 3);
-  lose(rig, 4);
+  PrimaryRig rig(RigOptions::detaching());
+  rig.start_filled(3, 1);
+  rig.lose_component(4);
   preset_map(rig.media(), rig.shape(), {});
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   rig.settle_locally();
   REQUIRE_FALSE(rig.primary().local_lost());
   CHECK(rig.map().test(0));  // the extent was marked before, too
@@ -80,26 +50,26 @@ TEST_CASE("INV-1: attach trusts no bit that was on the component before") {
 }
 
 TEST_CASE("attach: a new disk is copied whole although no metadata were ever written before") {
-  PrimaryRig rig(detaching());
-  prepare(rig, 3, 2);
+  PrimaryRig rig(RigOptions::detaching());
+  rig.start_filled(3, 2);
   REQUIRE(rig.metadata().sequence == 0);
-  lose(rig, 5);
+  rig.lose_component(5);
   store_metadata(rig.media(), rig.shape(), fresh_metadata(rig.shape()));
   rig.media().preset(rig.shape().layout().data_offset,
                      std::vector<std::byte>(rig.shape().data_bytes()));
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   rig.settle();
   CHECK(rig.events().last(Event::Kind::sync_started).bytes == rig.shape().data_bytes());
   CHECK(rig.images_equal());
 }
 
 TEST_CASE("attach: a disk of an original's format has one copy of its metadata, as before") {
-  RigOptions options = detaching();
+  RigOptions options = RigOptions::detaching();
   options.shape.second_copy = false;
   PrimaryRig rig(options);
-  prepare(rig, 3);
-  lose(rig, 4);
-  REQUIRE(attach(rig));
+  rig.start_filled(3, 1);
+  rig.lose_component(4);
+  REQUIRE(rig.attach());
   rig.settle();
   CHECK_FALSE(rig.primary().local_lost());
   CHECK(rig.images_equal());
@@ -107,10 +77,10 @@ TEST_CASE("attach: a disk of an original's format has one copy of its metadata, 
 }
 
 TEST_CASE("a primary that stops while a disk is attached copies nothing to it") {
-  PrimaryRig rig(detaching());
-  prepare(rig, 3);
-  lose(rig, 4);
-  REQUIRE(attach(rig));
+  PrimaryRig rig(RigOptions::detaching());
+  rig.start_filled(3, 1);
+  rig.lose_component(4);
+  REQUIRE(rig.attach());
   rig.primary().prepare_stop();
   rig.settle();
   CHECK_FALSE(rig.primary().attaching());
@@ -125,18 +95,18 @@ TEST_CASE("a component may be replaced when nothing at all is on its way to it")
   PrimaryRig rig(options);
   const auto busy = [&rig] { return !rig.primary().component_idle(); };
   SECTION("a client's request") {
-    prepare(rig, 3);
+    rig.start_filled(3, 1);
     rig.client().read(0, 4096);
     CHECK(busy());
   }
   SECTION("the map") {
-    prepare(rig, 3);
+    rig.start_filled(3, 1);
     rig.client().write(5 * kExtent, 4096, 3);
     REQUIRE(rig.held_map() == 1);
     CHECK(busy());
   }
   SECTION("the metadata") {
-    prepare(rig, 3);
+    rig.start_filled(3, 1);
     rig.disconnect();
     rig.client().write(0, 4096, 4);
     while (rig.disk().held_of([](const port::DiskOp& op) { return op.offset_bytes == 0; }) == 0)
@@ -156,7 +126,7 @@ TEST_CASE("a component may be replaced when nothing at all is on its way to it")
     CHECK(busy());
   }
   SECTION("a repair, which is still with the peer") {
-    prepare(rig, 3);
+    rig.start_filled(3, 1);
     rig.disk().fail(rig.data_fault(IoKind::read, 0, 4096));
     rig.client().read(0, 4096);
     rig.settle_locally();
@@ -168,7 +138,7 @@ TEST_CASE("a component may be replaced when nothing at all is on its way to it")
     CHECK(busy());
   }
   SECTION("a barrier, whose other half is still with the peer") {
-    prepare(rig, 3, 2);
+    rig.start_filled(3, 2);
     rig.client().write(kExtent, 4096, 3);
     rig.client().write(5 * kExtent, 4096, 3);
     rig.settle();

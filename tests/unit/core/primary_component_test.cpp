@@ -15,35 +15,10 @@ namespace {
 constexpr std::uint64_t kExtent = 256 * 1024;
 constexpr std::uint64_t kBlock = port::kBlockBytes;
 
-RigOptions detaching() {
-  RigOptions options;
-  options.primary.on_local_error = OnLocalError::detach;
-  return options;
-}
-
 /// Both nodes hold `fill` in the first `extents` extents; the map is clean but for the hot set.
 void prepare(PrimaryRig& rig, unsigned fill, std::uint64_t extents = 1) {
-  rig.start_connected();
-  for (std::uint64_t at = 0; at < extents * kExtent; at += kBlock) {
-    rig.client().write(at, kBlock, fill);
-    rig.settle();
-  }
-  rig.client().flush();
-  rig.settle();
+  rig.start_filled(fill, extents);
   rig.tick();
-}
-
-/// The component is given up over a write of `fill` to the first 4096 bytes.
-void lose(PrimaryRig& rig, unsigned fill) {
-  rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
-  const auto id = rig.client().write(0, 4096, fill);
-  rig.settle();
-  REQUIRE(rig.client().ok(id));
-  REQUIRE(rig.primary().local_lost());
-}
-
-Result<void> attach(PrimaryRig& rig) {
-  return rig.primary().attach(open_component(rig.disk(), rig.media(), rig.shape()));
 }
 
 std::uint64_t copied_from_peer(PrimaryRig& rig) {
@@ -192,9 +167,9 @@ TEST_CASE("INV-13: a resync that lacks only the proof of its end is tried again"
 // Giving the component up and taking it back ------------------------------------------------------
 
 TEST_CASE("on_local_error detach: the first failed write gives the component up, the peer serves") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3);
-  lose(rig, 4);
+  rig.lose_component(4);
   CHECK(rig.events().count(Event::Kind::local_lost) == 1);
   CHECK(rig.metadata().inconsistent);  // INV-5
   const std::size_t before = rig.logged_data_writes();
@@ -207,12 +182,12 @@ TEST_CASE("on_local_error detach: the first failed write gives the component up,
 }
 
 TEST_CASE("attach: the disk comes back and only what changed is copied") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3, 6);
-  lose(rig, 4);
+  rig.lose_component(4);
   rig.client().write(7 * kExtent, 4096, 5);
   rig.settle();
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   CHECK(rig.primary().attaching());
   rig.settle();
   CHECK_FALSE(rig.primary().attaching());
@@ -230,11 +205,11 @@ TEST_CASE("attach: the disk comes back and only what changed is copied") {
 }
 
 TEST_CASE("INV-1: attach writes nothing before the map says what the disk lacks") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3);
-  lose(rig, 4);
+  rig.lose_component(4);
   preset_map(rig.media(), rig.shape(), {});  // whatever the disk had remembered
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   const auto id = rig.client().write(5 * kExtent, 4096, 6);
   rig.settle();  // the rig watches INV-1
   CHECK(rig.client().ok(id));
@@ -242,7 +217,7 @@ TEST_CASE("INV-1: attach writes nothing before the map says what the disk lacks"
 }
 
 TEST_CASE("attach: a new disk, or an older state of this one, is copied whole") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3, 2);
   const ondisk::Metadata before = rig.metadata();
   rig.disconnect();
@@ -250,14 +225,14 @@ TEST_CASE("attach: a new disk, or an older state of this one, is copied whole") 
   rig.settle();
   REQUIRE(rig.connect());
   rig.settle();
-  lose(rig, 5);
+  rig.lose_component(5);
   ondisk::Metadata metadata = fresh_metadata(rig.shape());
   SECTION("created anew") {}
   SECTION("an older state") { metadata = before; }
   store_metadata(rig.media(), rig.shape(), metadata);
   rig.media().preset(rig.shape().layout().data_offset,
                      std::vector<std::byte>(rig.shape().data_bytes()));
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   rig.settle();
   CHECK(copied_from_peer(rig) == rig.shape().data_bytes());
   CHECK(rig.images_equal());
@@ -266,9 +241,9 @@ TEST_CASE("attach: a new disk, or an older state of this one, is copied whole") 
 }
 
 TEST_CASE("attach: a component of another pair or of another size is refused") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3);
-  lose(rig, 4);
+  rig.lose_component(4);
   Component other = open_component(rig.disk(), rig.media(), rig.shape());
   SECTION("another pair") {
     other.metadata.resuid = 77;
@@ -289,31 +264,31 @@ TEST_CASE("attach: a component of another pair or of another size is refused") {
 }
 
 TEST_CASE("INV-4: attach that cannot be recorded leaves everything to the peer") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3);
-  lose(rig, 4);
+  rig.lose_component(4);
   SECTION("metadata") { rig.disk().fail(rig.metadata_fault()); }
   SECTION("map") { rig.disk().fail(rig.map_fault()); }
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   const auto written = rig.client().write(5 * kExtent, 4096, 6);
   rig.settle();
   CHECK(rig.client().ok(written));
   CHECK(rig.primary().local_lost());
   CHECK_FALSE(rig.primary().attaching());
   CHECK(rig.events().count(Event::Kind::local_lost) == 2);
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   rig.settle();
   CHECK_FALSE(rig.primary().local_lost());
   CHECK(rig.images_equal());
 }
 
 TEST_CASE("INV-6: a write on its way to the peer alone while the disk is attached is copied, too") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3);
-  lose(rig, 4);
+  rig.lose_component(4);
   const auto id = rig.client().write(6 * kExtent, 4096, 5);
   rig.settle_locally();
-  REQUIRE(attach(rig));
+  REQUIRE(rig.attach());
   rig.settle_locally();
   rig.settle();
   CHECK(rig.client().ok(id));
@@ -321,10 +296,10 @@ TEST_CASE("INV-6: a write on its way to the peer alone while the disk is attache
 }
 
 TEST_CASE("a link that is lost and found while an attached disk is copied costs no full copy") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3, 6);
-  lose(rig, 4);
-  REQUIRE(attach(rig));
+  rig.lose_component(4);
+  REQUIRE(rig.attach());
   rig.settle_locally();
   rig.disconnect();
   rig.settle();
@@ -337,10 +312,10 @@ TEST_CASE("a link that is lost and found while an attached disk is copied costs 
 }
 
 TEST_CASE("INV-5: a node that dies while an attached disk is copied is inconsistent") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   prepare(rig, 3);
-  lose(rig, 4);
-  REQUIRE(attach(rig));
+  rig.lose_component(4);
+  REQUIRE(rig.attach());
   rig.settle_locally();
   rig.power_loss();
   CHECK(rig.metadata().inconsistent);
@@ -368,7 +343,7 @@ TEST_CASE("INV-12: the peer is told anew that it is alone after the nodes were e
 }
 
 TEST_CASE("INV-12: what neither node can note is not acknowledged, though the peer has the data") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   rig.identity.native = true;
   prepare(rig, 3);
   rig.disk().fail({.kind = IoKind::write, .times = DiskFault::kForever});
@@ -387,7 +362,7 @@ TEST_CASE("INV-12: what neither node can note is not acknowledged, though the pe
 }
 
 TEST_CASE("INV-5: a component is not given up while the peer is marked from a resync before") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   rig.identity.native = rig.identity.inconsistent = true;
   rig.start();
   REQUIRE(rig.connect());
@@ -405,7 +380,7 @@ TEST_CASE("INV-5: a component is not given up while the peer is marked from a re
 }
 
 TEST_CASE("INV-7: a peer that is told to be alone succeeds a count that may be on the platter") {
-  PrimaryRig rig(detaching());
+  PrimaryRig rig(RigOptions::detaching());
   rig.identity.native = true;
   rig.start();
   DiskFault second_copy{.kind = IoKind::write, .times = DiskFault::kForever};

@@ -21,17 +21,6 @@ RigOptions with(Replication mode, OnLocalError policy = OnLocalError::pass) {
   return options;
 }
 
-/// Both nodes hold `fill` in the first three extents, whose bits are stable.
-void prepare(PrimaryRig& rig, unsigned fill) {
-  rig.start_connected();
-  for (std::uint64_t at = 0; at < 3 * kExtent; at += kBlock) {
-    rig.client().write(at, kBlock, fill);
-    rig.settle();
-  }
-  rig.client().flush();
-  rig.settle();
-}
-
 /// A read that failed here and is on its way to the peer.
 CoreClient::Id read_from_peer(PrimaryRig& rig, std::uint64_t offset) {
   rig.disk().fail(rig.data_fault(IoKind::read, offset, 4096));
@@ -51,7 +40,7 @@ void answer_last(PrimaryRig& rig) {
 
 TEST_CASE("INV-6: what failed at the peer while a repair read there is not undone by the repair") {
   PrimaryRig rig;
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   read_from_peer(rig, 0);
   rig.client().write(0, 4096, 4);  // its turn at the peer is between the read and the repair's
   rig.settle_locally();
@@ -69,7 +58,7 @@ TEST_CASE("INV-6: what failed at the peer while a repair read there is not undon
 
 TEST_CASE("INV-6: a write that comes while a range is repaired waits for the end of it") {
   PrimaryRig rig;
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   read_from_peer(rig, 0);
   answer_last(rig);
   SECTION("the peer is being asked") {}
@@ -91,7 +80,7 @@ TEST_CASE("INV-6: a write that comes while a range is repaired waits for the end
 TEST_CASE("INV-6: a repair waits for a write that is under way, and sees what became of it") {
   const bool fails = GENERATE(false, true);
   PrimaryRig rig;
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   read_from_peer(rig, 0);
   if (fails) rig.disk().fail(rig.data_fault(IoKind::write, 0, 4096));
   const auto written = rig.client().write(0, 4096, 4);
@@ -113,7 +102,7 @@ TEST_CASE("INV-6: a repair waits for a write that is under way, and sees what be
 
 TEST_CASE("a range that waits for its repair is not repaired twice") {
   PrimaryRig rig;
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   for (const std::uint64_t offset : {0u, 8192u, 8192u, 16384u, 8192u}) {
     read_from_peer(rig, offset);
     answer_last(rig);
@@ -124,7 +113,7 @@ TEST_CASE("a range that waits for its repair is not repaired twice") {
 
 TEST_CASE("nothing is repaired on a component that was given up meanwhile") {
   PrimaryRig rig(with(Replication::fullsync, OnLocalError::detach));
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   const auto read = read_from_peer(rig, 5 * kExtent);  // nothing is stale there
   rig.disk().fail({.kind = IoKind::flush});
   rig.client().flush();
@@ -141,7 +130,7 @@ TEST_CASE("nothing is repaired on a component that was given up meanwhile") {
 
 TEST_CASE("nothing is repaired any more when the primary stops") {
   PrimaryRig rig;
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   const auto read = read_from_peer(rig, 0);
   rig.primary().prepare_stop();
   const std::size_t writes = rig.logged_data_writes();
@@ -153,7 +142,7 @@ TEST_CASE("nothing is repaired any more when the primary stops") {
 
 TEST_CASE("INV-6: a range that became stale meanwhile is left to the resync") {
   PrimaryRig rig;
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   const auto read = read_from_peer(rig, 0);
   rig.disk().fail(rig.data_fault(IoKind::write, 8192, 4096));
   const auto written = rig.client().write(8192, 4096, 4);  // in the same block
@@ -187,7 +176,7 @@ void fail_repair(PrimaryRig& rig) {
 
 TEST_CASE("INV-11: a repair that fails when the peer is gone, or this node, gives nothing up") {
   PrimaryRig rig(with(Replication::fullsync, GENERATE(OnLocalError::pass, OnLocalError::detach)));
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   fail_repair(rig);
   SECTION("the link is lost") { rig.disconnect(); }
   SECTION("the primary stops") { rig.primary().prepare_stop(); }
@@ -203,7 +192,7 @@ TEST_CASE("INV-11: a repair that fails when the peer is gone, or this node, give
 
 TEST_CASE("INV-11: a repair that fails while the peer may lack something gives nothing up") {
   PrimaryRig rig(with(Replication::async, OnLocalError::detach));
-  prepare(rig, 3);
+  rig.start_filled(3, 3);
   fail_repair(rig);
   const auto early = rig.client().write(2 * kExtent, 4096, 4);
   REQUIRE(rig.disk().held() == 2);
