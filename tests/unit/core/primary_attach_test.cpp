@@ -10,7 +10,6 @@ using namespace hast::test;
 namespace {
 
 constexpr std::uint64_t kExtent = 256 * 1024;
-constexpr std::uint64_t kBlock = port::kBlockBytes;
 
 /// The component has lost what was written there.
 void empty_extent(PrimaryRig& rig, std::uint64_t extent) {
