@@ -116,6 +116,18 @@ TEST_CASE("INV-4: a count that fails is taken back, also if the link is lost whi
   CHECK(rig.primary().facts().generations == before.generations);
 }
 
+TEST_CASE("INV-4: a count that fails is not stored by the commit that waited behind it") {
+  RigOptions options;
+  options.primary.promotion = Promotion::forced;
+  PrimaryRig rig(options);
+  store_metadata(rig.media(), rig.shape(), fresh_metadata(rig.shape()));
+  rig.start();  // it counts, and says who used it
+  rig.disk().fail(rig.metadata_fault());
+  rig.settle();
+  CHECK(rig.primary().metadata().localcnt == 0);
+  CHECK(durable_count(rig) == 0);
+}
+
 TEST_CASE("INV-7: in sync is said when a count that was taken back is gone from the platter, too") {
   PrimaryRig rig;
   rig.start();

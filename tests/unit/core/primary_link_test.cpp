@@ -195,7 +195,9 @@ TEST_CASE("INV-12: an original gets everything from a node whose map tracked not
   alone.generations.synced = Generations::kUntracked;
   store_metadata(rig.media(), rig.shape(), alone);
   rig.media().preset(rig.shape().layout().data_offset, std::vector<std::byte>(4096, std::byte{5}));
-  rig.start_connected();
+  rig.start();
+  REQUIRE(rig.link_up({SyncSource::primary, SyncKind::regular, false}, rig.primary().facts()));
+  rig.settle();
   CHECK(rig.images_equal());
   CHECK(rig.events().last(Event::Kind::sync_done).bytes == rig.shape().data_bytes());
   rig.disconnect();
