@@ -38,6 +38,17 @@ class Model(unittest.TestCase):
         self.assertTrue(self.may(w(1)) and self.may(w(2)))
         self.assertFalse(self.may(w(1)[:256] + w(2)[256:]))
 
+    def test_a_sector_may_be_torn_while_it_is_written_and_only_then(self):
+        self.do(1)
+        since = self.volume.now + 1
+        op = self.volume.issue(2, "w", 0, 512)
+        torn = w(1)[:256] + w(2)[256:]
+        self.assertTrue(self.may(torn, since=since))
+        self.assertFalse(self.may(w(1)[:256] + w(3)[256:], since=since))
+        self.volume.acknowledge(op)
+        self.assertTrue(self.may(torn, since=since))
+        self.assertFalse(self.may(torn))
+
     def test_a_write_in_doubt_does_not_return_over_a_later_one(self):
         self.do(1, acknowledged=False), self.do(2)
         self.assertFalse(self.may(w(1)))
