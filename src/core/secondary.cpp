@@ -106,7 +106,7 @@ void Secondary::submit(PeerRequest& request) {
   alone_untold_ = alone_untold_ || (!merged_ && request.order.kind == PeerOrder::Kind::alone);
   if (!merged_ && !alone_untold_) map_is_merged();
   if (is_order) return obey(request);
-  if (marking_) {
+  if (marking_ > 0) {
     request.state = PeerRequest::State::held;
     return held_.push_back(request);
   }
@@ -124,7 +124,7 @@ void Secondary::obey(PeerRequest& request) {
       mine.inconsistent = true;  // INV-5: what follows waits until this is durable
       mine.outdated = false;
       mine.sync_from = order.generations.current;
-      marking_ = true;
+      ++marking_;
       break;
     case PeerOrder::Kind::sync_end:
       mine.inconsistent = mine.outdated = false;
@@ -142,6 +142,7 @@ void Secondary::obey(PeerRequest& request) {
       }
       mine.generations.synced = Generations::kUntracked;
       mine.outdated = false;
+      ++marking_;  // INV-1: no map has a bit for what follows
       break;
     case PeerOrder::Kind::goodbye:
       mine.outdated = !order.current && !mine.inconsistent;
@@ -166,14 +167,18 @@ void Secondary::orders_committed(Ticket ticket, int error) {
       ordering_.push_back(*request);
       continue;
     }
-    if (request->order.kind == PeerOrder::Kind::sync_begin) marking_ = false;
-    const bool alone = request->order.kind == PeerOrder::Kind::alone && error == 0;
+    const PeerOrder::Kind kind = request->order.kind;
+    if (kind == PeerOrder::Kind::sync_begin || kind == PeerOrder::Kind::alone) {
+      --marking_;
+      if (error != 0) marking_error_ = error;
+    }
+    const bool alone = kind == PeerOrder::Kind::alone && error == 0;
     if (alone && std::exchange(alone_untold_, false) && answerable(request->final)) map_is_merged();
-    if (request->order.kind == PeerOrder::Kind::goodbye)
+    if (kind == PeerOrder::Kind::goodbye)
       handed_over_ = error == 0 && request->order.current && !metadata().inconsistent;
     refuse(*request, error);
   }
-  if (!marking_) release_held(error);
+  if (marking_ == 0) release_held(std::exchange(marking_error_, 0));
 }
 
 void Secondary::release_held(int error) {

@@ -177,6 +177,16 @@ bool MarkGuard::marked(Machine& machine, std::uint64_t extent) const {
   return (std::to_integer<unsigned>(bits) >> (extent % 8) & 1) != 0;
 }
 
+/// It says, and no crash makes it forget, that it has changed and nobody knows where.
+bool MarkGuard::says_untracked(Machine& machine) const {
+  const auto copy = [&](std::uint64_t offset) {
+    return ondisk::decode(bytes_of(machine, layer_, offset, ondisk::kMetadataBytes));
+  };
+  const ondisk::Layout& layout = &machine == &world_.a() ? layout_a_ : layout_b_;
+  const Result<ondisk::Metadata> facts = ondisk::choose(copy(0), copy(*layout.second_copy));
+  return facts && facts->generations.synced == Generations::kUntracked;
+}
+
 /// It gave up its disk. What it had sent when it went down may still be on its way, until the
 /// other one has noticed.
 bool MarkGuard::has_no_map(Machine& machine) {
@@ -211,9 +221,15 @@ void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
   if (is_repair(machine, op)) return;
   const std::uint64_t begin = op.offset_bytes - layout.data_offset;
   const std::uint64_t last = (begin + op.length_bytes - 1) / layout.extent_bytes;
+  Machine& other = world_.other(machine);
+  const auto is_native = [](Machine& node) {
+    return node.settings().protocol >= wire::kNativeVersion;
+  };
   for (std::uint64_t e = begin / layout.extent_bytes; e <= last; ++e) {
-    if (marked(machine, e) || marked(world_.other(machine), e)) continue;
-    if (has_no_map(world_.other(machine))) continue;  // nothing to mark in (INV-12)
+    if (marked(machine, e) || marked(other, e)) continue;
+    // Nothing to mark in (INV-12), and only an original cannot note that.
+    if (says_untracked(machine)) continue;
+    if (has_no_map(other) && !(is_native(machine) && is_native(other))) continue;
     wrong_.push_back(fmt::format("at {:.6f} {} writes data at byte {} under extent {}, not marked",
                                  static_cast<double>(world_.now().count()) / 1e9, machine.host(),
                                  begin, e));

@@ -84,6 +84,7 @@ class MarkGuard {
   void look(Machine& machine, const port::DiskOp& op);
   bool marked(Machine& machine, std::uint64_t extent) const;
   bool has_no_map(Machine& machine);
+  bool says_untracked(Machine& machine) const;
   bool is_repair(Machine& machine, const port::DiskOp& op);
 
   World& world_;

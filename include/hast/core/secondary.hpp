@@ -179,7 +179,7 @@ class Secondary final : private MetadataWriter::Observer {
   RangeLock locks_;
   List free_;
   List ordering_;  // orders that wait for their metadata to be durable
-  List held_;      // what arrived behind a sync_begin that is not durable yet (INV-5)
+  List held_;      // what arrived behind a sync_begin or an alone that is not durable yet
   List in_order_;  // submitted and not finished, in the order of arrival
   ReplyList replies_;
   std::uint64_t highest_seq_ = 0;
@@ -199,7 +199,8 @@ class Secondary final : private MetadataWriter::Observer {
   bool giving_up_ = false;
   Ticket decision_ticket_ = 0;
   ondisk::Metadata before_decision_;
-  bool marking_ = false;  // a sync_begin is not durable yet
+  std::size_t marking_ = 0;  // orders that are not durable yet and that what follows waits for
+  int marking_error_ = 0;
   Dialect dialect_ = Dialect::original;
   int identity_error_ = 0;
   bool lag_ends_with_merge_ = false;  // the mark "inconsistent" goes when the map was merged

@@ -58,14 +58,36 @@ TEST_CASE("INV-5: sync_begin is confirmed when the mark is durable, and holds ba
   finish_native(rig);
 }
 
+TEST_CASE(
+    "INV-1: alone is confirmed when it is durable, and holds back what no map has a bit for") {
+  SecondaryRig rig;
+  start_native(rig);
+  rig.write(1, 4096, 512, 6);
+  order(rig, 2, {PeerOrder::Kind::alone, false, generation(9)});
+  rig.write(3, 0, 512, 7);
+  const auto is_untracked = [&rig] {
+    return metadata_on(rig.media(), rig.shape(), Layer::durable)->generations.synced ==
+           Generations::kUntracked;
+  };
+  while (rig.disk().held() > 0 && !is_untracked()) {
+    CHECK(filled_with(whole_of(rig).first(512), 0));
+    rig.disk().complete();
+  }
+  rig.disk().run_all();
+  CHECK(rig.answered_seqs() == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(filled_with(whole_of(rig).first(512), 7));
+  finish_native(rig);
+}
+
 TEST_CASE("INV-4: a mark that cannot be written is answered with the error, and so is the rest") {
+  const auto kind = GENERATE(PeerOrder::Kind::sync_begin, PeerOrder::Kind::alone);
   SecondaryRig rig;
   start_native(rig);
   DiskFault fault;
   fault.kind = IoKind::write;
   fault.times = 10;
   rig.disk().fail(fault);
-  order(rig, 1, {PeerOrder::Kind::sync_begin, false, generation(9)});
+  order(rig, 1, {kind, false, generation(9)});
   rig.write(2, 0, 512, 7);
   rig.disk().run_all();
   const std::vector<SentReply> sent = rig.answers();
