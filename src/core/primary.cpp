@@ -243,7 +243,8 @@ void Primary::peer_failed(IoKind kind, std::uint64_t offset_bytes, int error) {
             .io = kind,
             .error = error,
             .offset_bytes = offset_bytes});
-  host_.drop_link(Errc::io_failed);
+  synced_ = false;
+  host_.drop_link(Error{Errc::io_failed, error, "the peer failed an operation"});
 }
 
 // Reads -----------------------------------------------------------------------------------------

@@ -65,12 +65,12 @@ void Primary::conclude_flush(Slot& slot) {
 }
 
 /// True if a flush may cover something that only this node's flush made safe: the peer did not
-/// flush, has not got everything back yet, or was not met since the start (it may have lost its
+/// flush and has not got everything back yet, or was not met since the start (it may have lost its
 /// power before that).
 bool Primary::vouches_alone(const Slot& slot) const {
   if (peer_ahead_) return false;
   if (slot.remote_state == RemoteState::ok && slot.flushing) return false;  // FUA: its own data
-  if (slot.remote_state == RemoteState::failed || !synced_) return true;
+  if (!synced_) return true;
   // In sync and connected only discards that one node refused leave extents to copy: no promises.
   return !volume_.outbox.connected() && volume_.map.unsynced().any();
 }
@@ -201,7 +201,7 @@ void Primary::metadata_committed(Ticket ticket, int error) {
     }
   }
   if (merge_metadata_ticket_ == 0 || ticket < merge_metadata_ticket_) return;
-  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  if (error != 0 && !local_lost_) return merge_failed(error);
   merge_metadata_ticket_ = 0;
   release_when_merged();
 }
@@ -233,9 +233,14 @@ void Primary::map_committed(Ticket ticket, int error) {
     }
   }
   if (merge_map_ticket_ == 0 || ticket < merge_map_ticket_) return;
-  if (error != 0 && !local_lost_) return host_.drop_link(Errc::io_failed);
+  if (error != 0 && !local_lost_) return merge_failed(error);
   merge_map_ticket_ = 0;
   release_when_merged();
+}
+
+void Primary::merge_failed(int error) {
+  host_.drop_link(Error{Errc::io_failed, error,
+                        "what the peer knows of the data cannot be stored on the local component"});
 }
 
 /// The first request tells the peer that its map is safe here (wire-protocol §5.3).

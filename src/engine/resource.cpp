@@ -318,8 +318,8 @@ void Resource::end_turn() {
 
 void Resource::outbox_filled() { turn_end_.due(); }
 
-void Resource::drop_link(Errc why) {
-  if (link_) link_->drop(Error{why, 0, "the peer failed an operation"});
+void Resource::drop_link(Error why) {
+  if (link_) link_->drop(std::move(why));
 }
 
 void Resource::replies_ready() { turn_end_.due(); }

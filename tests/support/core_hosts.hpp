@@ -50,7 +50,7 @@ class EventLog {
 class RecordingPrimaryHost final : public core::PrimaryHost {
  public:
   void outbox_filled() override { ++outbox_fillings; }
-  void drop_link(Errc why) override { drop_reasons.push_back(why); }
+  void drop_link(Error why) override { drop_reasons.push_back(why.code); }
   void happened(const core::Event& event) override { events.add(event); }
   void changed() override { ++changes; }
   void defer_delivery() override { delivery_due = true; }

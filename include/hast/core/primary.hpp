@@ -48,7 +48,7 @@ struct PrimaryOptions {
 /// What the core asks of the engine. Cheap and never re-entrant: flags and posts.
 class PrimaryHost : public Outbox::Observer {
  public:
-  virtual void drop_link(Errc why) = 0;  // close, join, then link_down()
+  virtual void drop_link(Error why) = 0;  // close, join, then link_down()
   virtual void happened(const Event& event) = 0;
   virtual void changed() = 0;          // quiet() or identity_durable() may be true now
   virtual void defer_delivery() = 0;   // call deliver() soon, not from here
@@ -254,6 +254,7 @@ class Primary final : public port::RequestSink,
   // Resync.
   bool merge(const PeerAnswer& answer);
   void release_when_merged();
+  void merge_failed(int error);
   void start_sync();
   void resync_pass_ended() override;
   void resync_drained() override;

@@ -129,7 +129,7 @@ class Resource final : private core::PrimaryHost,
 
   // core::PrimaryHost, core::SecondaryHost
   void outbox_filled() override;
-  void drop_link(Errc why) override;
+  void drop_link(Error why) override;
   void happened(const core::Event& event) override;
   void changed() override;
   void defer_delivery() override;

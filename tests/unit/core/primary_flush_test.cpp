@@ -85,6 +85,31 @@ TEST_CASE("a flush refused by the peer succeeds here, counted, and the link is r
   CHECK(rig.metadata().localcnt == 1);
 }
 
+TEST_CASE("a flush that the peer refused waits for nothing once the nodes are equal again") {
+  RigOptions options;
+  options.primary.go_alone = GoAlone::if_permitted;
+  PrimaryRig rig(options);
+  rig.start_connected();
+  rig.peer().fail({.kind = IoKind::flush});
+  const auto id = rig.client().flush();
+  rig.peer().run();  // refused, and this node's disk is slow
+  REQUIRE(rig.disk().held() == 1);
+  const port::DiskOp* const slow = &rig.disk().held(0);
+  rig.disconnect();
+  REQUIRE(rig.connect());
+  const auto others = [slow](const port::DiskOp& op) { return &op != slow; };
+  for (bool moved = true; moved;) {
+    moved = rig.disk().complete_first(others);
+    if (rig.host().delivery_due) rig.deliver();
+    moved = rig.peer().run() > 0 || moved;
+  }
+  REQUIRE(rig.events().count(Event::Kind::in_sync) == 2);
+  REQUIRE_FALSE(rig.client().done(id));
+  rig.settle();
+  CHECK(rig.client().ok(id));
+  CHECK(rig.metadata().localcnt == 0);  // nothing that only this node vouches for
+}
+
 TEST_CASE("INV-12: a failed local flush gives up the component if the peer has everything") {
   PrimaryRig rig;
   rig.start_connected();
