@@ -1,6 +1,7 @@
 """Two hosts made of name spaces, a cable between them that can be cut in each direction, a disk each, and
 the processes of hastd. Everything is inside name spaces of the test's own and ends with them.
 """
+import contextlib
 import json
 import os
 import signal
@@ -54,9 +55,10 @@ class FileDisk:
         self.make()
 
     def begin(self, fault):
-        free = os.statvfs(self.folder)
         with open(os.path.join(self.folder, "ballast"), "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize)
+            while free := os.statvfs(self.folder).f_bavail:
+                with contextlib.suppress(OSError):  # hastd takes some of it meanwhile
+                    return os.posix_fallocate(file.fileno(), 0, free * os.statvfs(self.folder).f_frsize)
 
     def heal(self):
         path = os.path.join(self.folder, "ballast")
