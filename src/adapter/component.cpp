@@ -186,7 +186,7 @@ int Component::write_zero_bytes(std::uint64_t offset_bytes, std::uint64_t length
 
 int Component::flush() {
   const std::lock_guard one_at_a_time(flush_mutex_);
-  if (flush_error_ != 0) return flush_error_;
+  if (const int failed = flush_error_; failed != 0) return failed;
   if (flush_refused_.load(std::memory_order_relaxed)) return EOPNOTSUPP;
   const int error = remember_refusal(flush_refused_, os::flush(fd_, kind_), "flush");
   if (error != 0 && error != EOPNOTSUPP) flush_error_ = error;

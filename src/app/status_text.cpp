@@ -46,6 +46,14 @@ control::ResourceStatus control_status(const config::ResourceConfig& config,
   out.status = both_copies ? control::Status::complete : control::Status::degraded;
   if (status.connected && status.io.local_lost)
     out.reason = "the local component failed and was given up; the peer serves everything";
+  if (status.io.flush_lost) {
+    out.status = control::Status::degraded;
+    if (!out.reason.empty()) out.reason += "; ";
+    out.reason +=
+        "the local component failed a flush, so every flush fails until the peer has everything, "
+        "or "
+        "until the role is given up (init) and taken again (primary)";
+  }
   out.datasize_bytes = status.datasize_bytes;
   out.extentsize_bytes = status.extentsize_bytes;
   out.keepdirty = status.keepdirty;

@@ -21,7 +21,7 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
       slots_(options.slots),
       metadata_(component, *this),
       commit_(component, volume_.map, options.metaflush, *this),
-      barrier_(volume_.disk, volume_.outbox, volume_.map),
+      barrier_(volume_.disk, volume_.outbox, volume_.map, flush_lost_),
       resync_(volume_, options.resync_window, *this),
       repair_(volume_, *this),
       on_local_error_(options.on_local_error),
@@ -43,8 +43,10 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
     volume_.stale.set_all();
     volume_.map.need_sync({0, volume_.map.extents() - 1});
   }
+  if (component.doubtful) volume_.map.forget_stable();
   // A component that never met a peer says from now on who used it (on-disk §2.1).
-  if (component.metadata_copy_lost || component.metadata.resuid == 0) metadata_.commit();
+  if (component.metadata_copy_lost || component.doubtful || component.metadata.resuid == 0)
+    metadata_.commit();
   volume_.outbox.observe(host);
   order_op_.kind = alone_op_.kind = IoKind::flush;  // answered like one: durable, without data
   order_op_.order = &order_;
@@ -199,7 +201,10 @@ void Primary::disk_done(port::DiskOp& op) {
     slot.kept_locally = true;
     local_discards_ = false;
   }
-  if (op.kind == IoKind::flush) op.error = flush_result(op.error);
+  if (op.kind == IoKind::flush) {
+    op.error = flush_result(op.error);
+    if (op.error == 0) op.error = flush_lost_;
+  }
   slot.local_error = op.error;
   slot.local = op.error == 0 ? LocalState::ok : LocalState::failed;
   if (op.error != 0) local_failed(slot, op.kind);

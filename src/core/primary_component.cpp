@@ -9,6 +9,11 @@
 
 namespace hast::core {
 
+namespace {
+/// Until a disk that failed a flush is asked for another.
+constexpr int kFlushAgainTicks = 5;
+}  // namespace
+
 void Primary::local_failed(Slot& slot, IoKind kind) {
   io_.count_error(kind);
   happened({.kind = Event::Kind::local_io_failed,
@@ -130,6 +135,24 @@ void Primary::lose_local(int error) {
   record_lag();
 }
 
+void Primary::flush_failed(int error) {
+  flush_lost_ = error;
+  flush_again_ticks_ = kFlushAgainTicks;
+}
+
+/// Clients get the error until the peer stands in: nobody knows which of their flushes would have
+/// to cover what was lost. Map and metadata are written anew by who learned that they failed, so
+/// that the disk may try again, but not between such a write and its flush.
+void Primary::flushes_are_lost() {
+  if (can_lose_local()) return lose_local(flush_lost_);
+  if (local_lost_ || flush_again_ticks_ == 0 || --flush_again_ticks_ > 0) return;
+  if (metadata_.idle() && commit_.idle()) {
+    volume_.disk.flush_again();
+  } else {
+    flush_again_ticks_ = 1;
+  }
+}
+
 // Taking it back ----------------------------------------------------------------------------------
 
 bool Primary::component_idle() const {
@@ -169,6 +192,7 @@ void Primary::attach_step(Ticket& ticket, Ticket ended, int error) {
   const int failed = std::exchange(attach_error_, 0);
   if (failed != 0) return happened({.kind = Event::Kind::local_lost, .error = failed});
   local_lost_ = false;
+  flush_lost_ = 0;
   happened({.kind = Event::Kind::local_attached, .bytes = volume_.stale.bytes()});
   sync_due_ = volume_.outbox.connected();
   start_sync();

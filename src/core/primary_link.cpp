@@ -174,7 +174,7 @@ void Primary::order_done(RemoteOp& op) {
     peer_marked_ = peer_inconsistent_ = false;
     const bool still = !local_lost_ && !volume_.stale.any() && !volume_.map.unsynced().any();
     if (still) {
-      mark_synced();
+      sync_ended();
     } else if (!local_lost_) {
       sync_due_ = true;
       start_sync();
@@ -253,7 +253,9 @@ void Primary::barrier_done(int local_error, int remote_error) {
   if (local_error != 0) local_flush_failed(local_error);
   clean_map();
   if (ended_sync && std::exchange(sync_ending_, false)) {
-    const bool proven = local_error == 0 && remote_error == 0;
+    // Where no flush of this node succeeds any more, that of the peer is worth more than none.
+    const bool here = local_error == 0 || (flush_lost_ != 0 && !peer_ahead_);
+    const bool proven = here && remote_error == 0;
     if (proven && !volume_.map.unsynced().any() && !random_.rarely()) return sync_proven();
     // What was written behind the pass while a side lacked it is copied by another one.
     if (!proven || std::exchange(sync_failed_, false)) return sync_incomplete();
@@ -285,10 +287,17 @@ void Primary::sync_incomplete() {
             .bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes()});
 }
 
+/// The peer has everything, and so has this node unless a flush failed here: then the peer can
+/// stand in at last.
+void Primary::sync_ended() {
+  mark_synced();
+  if (flush_lost_ != 0 && can_lose_local()) lose_local(flush_lost_);
+}
+
 /// The nodes are equal. A native peer says so first, durably: its mark goes, and both data are of
 /// one generation.
 void Primary::sync_proven() {
-  if (!peer_native_) return mark_synced();
+  if (!peer_native_) return sync_ended();
   const bool theirs = peer_ahead_ && peer_generations_.known();
   Generations both = theirs ? peer_generations_ : metadata().generations;
   both.synced = both.current;
@@ -348,6 +357,7 @@ void Primary::tick() {
   // Also of a lost component: should it come back with the next start, it must not pass for
   // current.
   if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0) metadata_.commit();
+  if (flush_lost_ != 0 && !stopping_) flushes_are_lost();
   const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_ ||
                     order_.kind != PeerOrder::Kind::none;
   if (!volume_.outbox.released() || busy) return;
@@ -371,6 +381,9 @@ void Primary::prepare_stop() {
   sync_due_ = sync_ending_ = false;
   resync_.stop();
   repair_.stop();
+  // A count that was taken back may be on the platter; found there it would look like a
+  // split-brain.
+  if (!metadata_.is_durable()) metadata_.commit();
   last_barrier_due_ = true;
   run_last_barrier();
 }
@@ -396,6 +409,7 @@ PrimaryStatus Primary::status() const {
   status.stale_bytes =
       local_lost_ ? volume_.data_bytes() : std::min(volume_.stale.bytes(), volume_.data_bytes());
   status.local_lost = local_lost_;
+  status.flush_lost = flush_lost_ != 0 && !local_lost_;
   status.frozen = waits_for_permission() && !volume_.outbox.connected();
   status.syncing = resync_.running() || sync_ending_;
   status.sync_source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;

@@ -12,13 +12,15 @@
 
 namespace hast::core {
 
-Secondary::Secondary(const Component& component, std::size_t requests, SecondaryHost& host)
+Secondary::Secondary(const Component& component, std::size_t requests, SecondaryHost& host,
+                     RecentWrites recent)
     : component_(component),
       disk_(*component.disk),
       host_(host),
       metadata_(component, *this),
       buffers_(requests * kMaxPeerIoBytes),
       requests_(requests),
+      recent_(std::move(recent)),
       map_piece_(std::min<std::uint64_t>(component.layout.image_bytes, kMiB)) {
   std::byte* buffer = buffers_.data();
   for (PeerRequest& request : requests_) {
@@ -40,8 +42,8 @@ Secondary::Secondary(const Component& component, std::size_t requests, Secondary
     free_.push_back(request);
   }
   metadata_.change().prevrole = Role::secondary;  // stored with the next commit
-  if (component.metadata_copy_lost) metadata_.commit();
-  remembered_.reserve(kRemembered);
+  if (component.metadata_copy_lost || component.doubtful) metadata_.commit();
+  recent_.ranges.reserve(RecentWrites::kMost);
   completes_with<&Secondary::map_piece_done>(map_op_, this);
 }
 
@@ -197,8 +199,8 @@ void Secondary::release_held(int error) {
 /// The first request of a session proves that the primary has our map (wire-protocol §5.3).
 void Secondary::map_is_merged() {
   merged_ = true;
-  remembered_.clear();
-  next_remembered_ = 0;
+  recent_.ranges.clear();
+  recent_.oldest = 0;
   const bool any = std::any_of(component_.map_image.begin(), component_.map_image.end(),
                                [](std::byte b) { return b != std::byte{0}; });
   if (any && !storing_map_) store_map(Bitmap(component_.layout.extents));
@@ -361,12 +363,13 @@ bool Secondary::quiet() const {
 // The map -----------------------------------------------------------------------------------------
 
 void Secondary::remember(const PeerRequest& request) {
-  const Written written{request.offset_bytes, request.offset_bytes + request.length_bytes};
-  if (remembered_.size() < kRemembered) {
-    remembered_.push_back(written);
+  const RecentWrites::Range written{request.offset_bytes,
+                                    request.offset_bytes + request.length_bytes};
+  if (recent_.ranges.size() < RecentWrites::kMost) {
+    recent_.ranges.push_back(written);
   } else {
-    remembered_[next_remembered_] = written;
-    next_remembered_ = (next_remembered_ + 1) % kRemembered;
+    recent_.ranges[recent_.oldest] = written;
+    recent_.oldest = (recent_.oldest + 1) % RecentWrites::kMost;
   }
 }
 

@@ -110,7 +110,7 @@ std::vector<std::byte> Secondary::map_for(const SyncDecision& decision) const {
   map.resize(layout.image_bytes, decision.kind == SyncKind::full ? std::byte{0xff} : std::byte{0});
   if (decision.kind == SyncKind::full) return map;
   Bitmap bits = own_changes();
-  for (const Written& written : remembered_) {
+  for (const RecentWrites::Range& written : recent_.ranges) {
     for (std::uint64_t e = written.begin / layout.extent_bytes;
          e * layout.extent_bytes < written.end; ++e)
       bits.set(e);

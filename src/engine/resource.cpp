@@ -28,7 +28,8 @@ Resource::Resource(Executor executor, ResourceSettings settings, Ports ports,
       turn_end_(
           executor_, [this] { end_turn(); }, [this] { changed(); }),
       tasks_(executor_),
-      tick_timer_(ports.clock.make_timer(executor_)) {}
+      tick_timer_(ports.clock.make_timer(executor_)),
+      renewals_(executor_) {}
 
 Resource::~Resource() { HAST_ASSERT(role_ == Role::init && deliveries_ == 0); }
 
@@ -75,6 +76,7 @@ Awaitable<void> Resource::stop() {
   co_await leave();
   co_await stop_frontend();
   role_turn_.done();
+  co_await renewals_.join();
 }
 
 Awaitable<void> Resource::restart_role() {
@@ -175,11 +177,12 @@ Awaitable<Result<void>> Resource::enter_primary(Cause cause) {
   co_return Result<void>{};
 }
 
-Awaitable<Result<void>> Resource::enter_secondary() {
+Awaitable<Result<void>> Resource::enter_secondary(core::RecentWrites recent) {
   Result<core::Component> component = co_await open_component();
   if (!component) co_return std::move(component).error();
   secondary_ = std::make_unique<core::Secondary>(*component, core::Secondary::kDefaultRequests,
-                                                 static_cast<core::SecondaryHost&>(*this));
+                                                 static_cast<core::SecondaryHost&>(*this),
+                                                 std::move(recent));
   session_ = std::make_unique<Session>(executor_, settings_, ports_, *secondary_,
                                        static_cast<SessionObserver&>(*this), turn_end_, log_);
   session_->start();
@@ -215,6 +218,7 @@ Awaitable<void> Resource::leave_primary() {
 }
 
 Awaitable<void> Resource::leave_secondary() {
+  if (!secondary_) co_return;  // its component failed and is not back yet
   co_await session_->stop();
   co_await wait_quiet(kForEver);
   session_.reset();
@@ -283,7 +287,9 @@ Awaitable<void> Resource::stop_frontend() {
 // Peers -------------------------------------------------------------------------------------------
 
 std::optional<wire::Refusal> Resource::refusal() const {
-  if (role_ == Role::secondary && session_) return std::nullopt;
+  if (role_ == Role::secondary && !renewing_) return std::nullopt;
+  if (role_ == Role::secondary)
+    return wire::Refusal{"The component of the secondary failed. " + renewal_trouble_, false};
   return wire::Refusal{"Remote node acts as " + std::string(to_string(role_)) +
                            " for the resource and not as secondary.",
                        role_ == Role::primary};
@@ -328,10 +334,18 @@ void Resource::request_freed() {
   if (session_) session_->request_freed();
 }
 
+void Resource::flush_failed(int error) {
+  doubtful_ = true;
+  if (primary_) primary_->flush_failed(error);
+  if (!secondary_) return;
+  if (!std::exchange(renewing_, true)) renewals_.spawn(renew_secondary());
+}
+
 void Resource::changed() {
   if (link_) link_->identity_changed();
   if (session_) session_->identity_changed();
-  if (role_ == Role::init && is_quiet()) tick_timer_->cancel();  // somebody waits for it
+  if ((role_ == Role::init || renewing_) && is_quiet())
+    tick_timer_->cancel();  // somebody waits for it
 }
 
 void Resource::defer_delivery() {
@@ -421,6 +435,8 @@ ResourceStatus Resource::status() const {
     status.io.send_queue = secondary_->send_queue();
     status.datasize_bytes = secondary_->layout().data_bytes;
     status.extentsize_bytes = secondary_->layout().extent_bytes;
+  } else if (role_ == Role::secondary) {
+    status.trouble = renewal_trouble_;
   }
   return status;
 }

@@ -25,6 +25,9 @@ constexpr port::Duration kAttachTime = 20s;
 /// The kernel may close what a killed process had open a moment after its end.
 constexpr port::Duration kReleaseTime = 2s;
 constexpr std::uint64_t kCopyBytes = kMiB;
+/// How long a primary may take to hear of the error, and between two attempts to open it again.
+constexpr port::Duration kParting = 1s;
+constexpr port::Duration kReopenPause = 5s;
 
 }  // namespace
 
@@ -37,7 +40,8 @@ Awaitable<void> Resource::wait_until(std::function<bool()> reached, port::Durati
 Result<std::unique_ptr<LocalDisk>> Resource::open_disk() {
   Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
   if (!disk) return std::move(disk).error();
-  return std::make_unique<LocalDisk>(std::move(disk).value(), turn_end_);
+  return std::make_unique<LocalDisk>(std::move(disk).value(), turn_end_,
+                                     [this](int error) { flush_failed(error); });
 }
 
 Awaitable<Result<core::Component>> Resource::open_component() {
@@ -49,7 +53,44 @@ Awaitable<Result<core::Component>> Resource::open_component() {
   co_await wait_until(answered, kReleaseTime);
   if (!disk) co_return std::move(disk).error();
   disk_ = std::move(disk).value();
-  co_return co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
+  Result<core::Component> component =
+      co_await load_component(disk_.get(), settings_.name, settings_.local, log_);
+  if (component) component->doubtful = std::exchange(doubtful_, false);
+  co_return component;
+}
+
+/// The component of a secondary failed. A disk whose flush failed fails each one until it is opened
+/// again, and what it lost nobody knows: the secondary begins anew, as after a crash. Its role
+/// stays.
+Awaitable<void> Resource::renew_secondary() {
+  co_await wait_until([this] { return !session_ || !session_->connected(); }, kParting);
+  co_await role_turn_.take();
+  core::RecentWrites recent;
+  renewal_trouble_ = "It is being opened again.";
+  if (secondary_) {
+    recent = secondary_->recent_writes();
+    co_await leave_secondary();
+    disk_.reset();
+  }
+  RepeatFilter complaints;
+  while (role_ == Role::secondary && !secondary_) {
+    Result<void> entered = co_await enter_secondary(recent);
+    if (entered) {
+      log_.info("The local component was opened again after its failure.");
+      break;
+    }
+    disk_.reset();
+    renewal_trouble_ = entered.error().message();
+    if (complaints.passes(renewal_trouble_, ports_.clock.now()))
+      log_.error(
+          "The local component failed and cannot be opened again: {} Tried every {} seconds.",
+          renewal_trouble_, kReopenPause / 1s);
+    role_turn_.done();
+    co_await wait_until([this] { return role_ != Role::secondary || secondary_; }, kReopenPause);
+    co_await role_turn_.take();
+  }
+  renewing_ = false;
+  role_turn_.done();
 }
 
 // Attach ------------------------------------------------------------------------------------------
@@ -136,7 +177,7 @@ Awaitable<Result<void>> Resource::save_extents(Bitmap extents, std::string path)
   const ondisk::Layout layout = secondary_->layout();
   Result<std::unique_ptr<port::Disk>> created = ports_.disks.create_sparse(path, layout.data_bytes);
   if (!created) co_return std::move(created).error();
-  arriving_disk_ = std::make_unique<LocalDisk>(std::move(created).value(), turn_end_);
+  arriving_disk_ = std::make_unique<LocalDisk>(std::move(created).value(), turn_end_, [](int) {});
   core::AlignedBuffer buffer(kCopyBytes);
   DiskWait wait;
   int error = 0;

@@ -122,7 +122,9 @@ const DiskFault* SimDisk::fault_for(std::vector<DiskFault>& faults, const port::
 int SimDisk::execute(const Pending& pending) {
   port::DiskOp& op = *pending.op;
   if (const DiskFault* inability = fault_for(drive_.inabilities, op)) return inability->error;
+  if (op.kind == IoKind::flush && flush_error_ != 0) return flush_error_;
   if (const DiskFault* fault = fault_for(drive_.faults, op)) {
+    if (op.kind == IoKind::flush) fail_flushes(pending, fault->error);
     const bool torn = drive_.options.torn_failures && changes(op.kind) && fault->error != ENOSPC;
     if (torn && random_.chance(50)) change_some_sectors(op);
     return fault->error;
@@ -144,6 +146,12 @@ int SimDisk::execute(const Pending& pending) {
       break;
   }
   return 0;
+}
+
+void SimDisk::fail_flushes(const Pending& pending, int error) {
+  flush_error_ = error;
+  if (!drive_.drops_unflushed) return;
+  drive_.media.flush_failed(pending.flush_point, [this] { return random_.chance(50); });
 }
 
 /// The process dies: the drive may have done this operation, or some of its sectors, or nothing.

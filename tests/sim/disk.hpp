@@ -36,6 +36,7 @@ struct Drive {
   DiskOptions options;
   std::vector<DiskFault> faults;
   std::vector<DiskFault> inabilities;                  // what no repair changes
+  bool drops_unflushed = false;                        // some of it, when a flush fails
   bool held = false;                                   // operations hang, until release_held()
   bool opened = false;                                 // exclusively, by the living process
   std::uint64_t operations = 0;                        // submitted
@@ -59,6 +60,7 @@ class SimDisk final : public port::Disk, public ListNode<SimDisk> {
   port::DiskGeometry geometry() const override;
   void submit(port::DiskOp& op) override;
   void kick() override;
+  void flush_again() override { flush_error_ = 0; }
   bool completes_in_kick() const override { return drive_.options.at_once; }
 
   void cut();
@@ -79,6 +81,7 @@ class SimDisk final : public port::Disk, public ListNode<SimDisk> {
   void complete(port::DiskOp& op);
   void end(const Pending& pending, int error);
   int execute(const Pending& pending);
+  void fail_flushes(const Pending& pending, int error);
   void change_some_sectors(const port::DiskOp& op);
   void leave_traces(const Pending& pending);
   const DiskFault* fault_for(std::vector<DiskFault>& faults, const port::DiskOp& op);
@@ -90,6 +93,7 @@ class SimDisk final : public port::Disk, public ListNode<SimDisk> {
   std::string name_;
   std::vector<Pending> pending_;
   bool cut_ = false;
+  int flush_error_ = 0;  // since one failed all do, until it is opened again
 };
 
 /// Opens the drives of one machine for one process.

@@ -216,9 +216,18 @@ void Life::reconcile() {
   // A role is lost where a disk failed while it was taken up again.
   take_up(secondary(), Role::secondary);
   resume_primary();
-  // A component that was given up is taken back, or the role is taken up again.
+  // After a flush that failed the peer stands in as soon as it can. A component that was given up
+  // is taken back, or the role is taken up again.
+  if (random_.chance(50))
+    world_.run_until([this] { return !primary_->status().io.flush_lost; }, 2min);
   if (random_.chance(50)) take_component_back();
-  if (primary_->status().io.local_lost) bounce(*primary_);
+  if (component_is_useless()) bounce(*primary_);
+}
+
+/// As the status says.
+bool Life::component_is_useless() const {
+  const engine::ResourceStatus status = primary_->status();
+  return status.io.local_lost || status.io.flush_lost;
 }
 
 void Life::end() {
@@ -227,7 +236,7 @@ void Life::end() {
   // A hello that was sent while the network was slow looks like a new connection.
   if (swarm_.has(Trouble::slow_network)) world_.run_for(kSlowestDelay);
   // An operation that had failed before the repair may have been the last straw.
-  if (primary_->status().io.local_lost) bounce(*primary_);
+  if (component_is_useless()) bounce(*primary_);
   if (!wrong_.empty()) return;
   if (!comes_in_sync()) return blame("healed, and not in sync (INV-13)");
   line_->workload.stop();

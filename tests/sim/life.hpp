@@ -96,6 +96,7 @@ class Life {
   void lose_disk();
   void replace_disk(Machine& machine);
   void take_component_back();
+  bool component_is_useless() const;
   void repair(Machine& machine);
   void repair_everything();
   Machine& any_machine() { return random_.chance(50) ? world_.a() : world_.b(); }

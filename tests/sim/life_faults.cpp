@@ -91,7 +91,8 @@ void Life::fail_some_operations() {
   machine.drive().faults.push_back(fault);
 }
 
-/// Only in lives with power losses is there more to it than an error.
+/// Only in lives with power losses is there more to it than an error. What the only copy loses so
+/// is lost for good; what a secondary loses its primary knows of.
 void Life::lose_a_flush() {
   Machine& machine = any_machine();
   if (!machine.up()) return;
@@ -100,7 +101,12 @@ void Life::lose_a_flush() {
   fault.skip = static_cast<unsigned>(random_.below(4));
   Drive& drive = machine.drive();
   drive.faults.push_back(fault);
+  look_at_disks();
+  drive.drops_unflushed = &machine != primary_ && diskless_ == nullptr && !lagging_ &&
+                          !swarm_.has(Trouble::disk_bad) && !swarm_.has(Trouble::disk_error) &&
+                          !swarm_.has(Trouble::disk_full) && !swarm_.has(Trouble::disk_lost);
   world_.run_until([&drive] { return drive.faults.empty() || drive.faults.back().times == 0; }, 5s);
+  drive.drops_unflushed = false;
   if (!swarm_.power_losses || !machine.up()) return;
   world_.run_for(random_.between(port::Duration(1us), port::Duration(100ms)));
   lose(machine, Loss::power);

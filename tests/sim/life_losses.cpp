@@ -190,6 +190,11 @@ void Life::give_way() {
   Machine& behind = *primary_;
   if (!secondary().up()) secondary().boot();
   take_up(behind, Role::secondary);
+  // Where both disks fail each may have what the other lacks: then nobody but an operator decides.
+  if (swarm_.has_disk_errors() && says_unfit(behind) && says_unfit(secondary())) {
+    abandoned_ = true;
+    return;
+  }
   // In async each may lack something where a disk fails, too: whoever is chosen, something is gone.
   const bool async = behind.settings().replication == Replication::async;
   if (async && swarm_.has_disk_errors() && is_refused(secondary())) {
@@ -273,6 +278,7 @@ void Life::early_hand_over() {
   // Only a node that counted changes of its own is known to be ahead (semantics §6), and only one
   // that has everything can be the source.
   const Result<ondisk::Metadata> facts = former.metadata();
+  lagging_ = lagging_ && facts->inconsistent;  // its resync may have ended meanwhile
   if (facts->localcnt > next.metadata()->remotecnt && !facts->inconsistent && !is_refused(next)) {
     if (world_.run_until([&next] { return next.status().connected; }, 1min)) {
       primary_ = &next;

@@ -20,6 +20,9 @@ void Life::split_brain() {
   if (!belong_together(former, other) || diskless_ != nullptr) return;
   if (mixes_halves_) return;  // what was given up before may still be there, and nobody knows where
   if (swarm_.power_losses && random_.chance(60)) flush_alone();
+  look_at_disks();
+  if (diskless_ != nullptr) return;  // it failed in this very hour: only the other has data
+  if (component_is_useless()) return;
   const std::uint64_t before = line_->workload.written_alone();
   part(former, other);
   if (swarm_.freezes() && !forced_) {

@@ -45,3 +45,105 @@ TEST_CASE("a component that cannot be flushed is refused") {
     CHECK(world.a().role(Role::primary)->has_value());
   }
 }
+
+// A flush that failed
+// ------------------------------------------------------------------------------
+
+namespace {
+
+DiskFault failing_flushes(unsigned times) {
+  DiskFault fault;
+  fault.kind = IoKind::flush;
+  fault.times = times;
+  return fault;
+}
+
+}  // namespace
+
+TEST_CASE("INV-13: a secondary whose flush failed opens its component again and is brought up") {
+  World world;
+  REQUIRE(world.start_pair());
+  CHECK(world.a().write(0, 4096, 1) == 0);
+  world.b().drive().faults.push_back(failing_flushes(1));
+  CHECK(world.a().flush() == 0);  // here, and counted
+  CHECK(
+      world.run_until([&] { return world.logged("was opened again after its failure") > 0; }, 5s));
+  CHECK(world.run_until_synced(world.a(), 1min));
+  CHECK(world.b().status().role == Role::secondary);
+  CHECK(world.a().flush() == 0);
+  world.b().power_off();
+  CHECK(
+      test::filled_with(world.b().drive().media.durable(world.b().layout().data_offset, 4096), 1));
+}
+
+TEST_CASE(
+    "a secondary whose component cannot be opened again keeps its role, tries, and says why") {
+  World world;
+  REQUIRE(world.start_pair());
+  world.b().drive().faults.push_back(failing_flushes(DiskFault::kForever));
+  CHECK(world.a().flush() == 0);
+  REQUIRE(world.run_until([&] { return world.logged("cannot be opened again") > 0; }, 5s));
+  CHECK(world.logged("cannot be opened again") == 1);
+  CHECK_FALSE(world.b().drive().opened);
+  SECTION("until it can: nobody has to do anything") {
+    world.run_for(1min);
+    CHECK(world.b().status().role == Role::secondary);
+    CHECK(world.b().status().trouble.find("flushing what was written before") != std::string::npos);
+    CHECK(world.a().status().trouble.find("The component of the secondary failed") !=
+          std::string::npos);
+    CHECK(world.logged("cannot be opened again") == 1);
+    world.b().drive().faults.clear();
+    CHECK(world.run_until_synced(world.a(), 1min));
+    CHECK(world.b().status().trouble.empty());
+  }
+  SECTION("until it is given another role") {
+    REQUIRE(world.b().role(Role::init)->has_value());
+    world.b().drive().faults.clear();
+    world.run_for(1min);
+    CHECK(world.b().status().role == Role::init);
+    CHECK_FALSE(world.b().drive().opened);
+    REQUIRE(world.b().role(Role::secondary)->has_value());
+    CHECK(world.run_until_synced(world.a(), 1min));
+  }
+  SECTION("until its process ends") { world.b().stop(); }
+}
+
+TEST_CASE("an original primary that goes on after a failed flush is sent away") {
+  World world;
+  world.a().settings().protocol = 2;
+  REQUIRE(world.start_pair());
+  CHECK(world.a().write(0, 4096, 1) == 0);
+  world.b().drive().faults.push_back(failing_flushes(1));
+  CHECK(world.a().flush() == 0);
+  CHECK(world.run_until_synced(world.a(), 1min));
+  CHECK(world.logged("was opened again after its failure") == 1);
+}
+
+TEST_CASE("INV-13: a primary whose flush failed alone says so, and gets well") {
+  World world;
+  world.a().boot();
+  REQUIRE(world.a().role(Role::primary)->has_value());
+  CHECK(world.a().write(0, 4096, 1) == 0);
+  world.a().drive().faults.push_back(failing_flushes(1));
+  CHECK(world.a().flush() == EIO);
+  CHECK(world.a().status().io.flush_lost);
+  CHECK(world.a().write(0, 4096, 2) == 0);
+  CHECK(world.a().flush() == EIO);  // what it should cover may be lost already
+  world.run_for(10s);
+  CHECK(world.a().write(512 * 1024, 4096, 3) == 0);  // but the map can be stored again
+  CHECK(world.a().flush() == EIO);
+  SECTION("or when the peer stands in") {
+    world.b().boot();
+    REQUIRE(world.b().role(Role::secondary)->has_value());
+    CHECK(world.run_until([&] { return world.a().status().io.local_lost; }, 1min));
+    CHECK(world.a().flush() == 0);
+    REQUIRE(world.a().attach()->has_value());
+    CHECK(world.run_until_synced(world.a(), 1min));
+  }
+  SECTION("with its role") {
+    REQUIRE(world.a().role(Role::init)->has_value());
+    REQUIRE(world.a().role(Role::primary)->has_value());
+  }
+  CHECK_FALSE(world.a().status().io.flush_lost);
+  CHECK(world.a().flush() == 0);
+}

@@ -140,6 +140,7 @@ void Story::recover(Primary choice) {
     if (!primary_->metadata()->inconsistent) return promote_other();
     take_up(*primary_, Role::init);
   }
+  if (primary_->status().io.flush_lost) take_up(*primary_, Role::init);
   if (!primary_->up()) primary_->boot();
   take_up(*primary_, Role::primary);
   Machine& other = world_.other(*primary_);  // it may have taken over

@@ -69,6 +69,12 @@ class DiskMedia {
     }
   }
 
+  /// A flush failed: of what it should have covered the kernel takes some for written. It is read
+  /// for as long as the power lasts, and no later flush makes it durable.
+  void flush_failed(FlushPoint point, const std::function<bool()>& drops) {
+    std::erase_if(unflushed_, [&](const Write& write) { return write.number <= point && drops(); });
+  }
+
   /// How many of a sector's unflushed versions, oldest first, had reached the platter.
   using Survivors = std::function<std::size_t(std::uint64_t sector, std::size_t versions)>;
   void power_loss(const Survivors& survivors) {
@@ -83,9 +89,9 @@ class DiskMedia {
       HAST_ASSERT(kept <= candidates.size());
       const std::uint64_t offset = sector * sector_bytes_;
       if (kept > 0) store(durable_, offset, candidates[kept - 1]);
-      store(newest_, offset, durable(offset, sector_bytes_));
     }
     unflushed_.clear();
+    store(newest_, 0, durable_.span());
   }
   void power_loss() {
     power_loss([](std::uint64_t, std::size_t) { return std::size_t{0}; });

@@ -30,6 +30,7 @@ struct RigOptions {
   }
 
   ComponentShape shape;
+  bool doubtful = false;  // a flush had failed when it was last used
   core::PrimaryOptions primary{.replication = Replication::fullsync,
                                .metaflush = core::MapCommit::Flush::yes,
                                .slots = 8,
@@ -79,6 +80,7 @@ class PrimaryRig {
     host_ = std::make_unique<RecordingPrimaryHost>();
     core::Component component = open_component(*disk_, media_, options_.shape);
     component.metadata.prevrole = Role::primary;
+    component.doubtful = options_.doubtful;
     primary_ = std::make_unique<core::Primary>(component, options_.primary, *host_, random_);
     client_ = std::make_unique<CoreClient>(*primary_);
     peer_.watch([this](const core::RemoteOp& op) { check_marked(op); });

@@ -26,6 +26,7 @@ struct SecondaryRigOptions {
   ComponentShape shape;
   std::size_t requests = 16;
   bool metadata_copy_lost = false;  // they are written anew at the start
+  bool doubtful = false;            // likewise
 };
 
 class SecondaryRig {
@@ -53,8 +54,16 @@ class SecondaryRig {
     host_ = std::make_unique<RecordingSecondaryHost>();
     core::Component component = open_component(*disk_, media_, options_.shape);
     component.metadata_copy_lost = options_.metadata_copy_lost;
-    secondary_ = std::make_unique<core::Secondary>(component, options_.requests, *host_);
+    component.doubtful = options_.doubtful;
+    secondary_ = std::make_unique<core::Secondary>(component, options_.requests, *host_,
+                                                   std::exchange(recent_, {}));
     return *this;
+  }
+  /// Another takes its place, as after a flush that failed.
+  void renew() {
+    recent_ = secondary_->recent_writes();
+    finish();
+    start();
   }
   SecondaryRig& start_session() {
     start();
@@ -167,6 +176,7 @@ class SecondaryRig {
 
  private:
   SecondaryRigOptions options_;
+  core::RecentWrites recent_;
   DiskMedia media_;
   std::unique_ptr<FakeDisk> disk_;
   std::unique_ptr<RecordingSecondaryHost> host_;

@@ -64,8 +64,9 @@ class Component {
 
   /// Everything completed before is on stable storage. A failure is kept: after one nobody knows
   /// which writes the kernel dropped, and it would report success next time, so every later flush
-  /// fails alike until the component is opened again (INV-4).
+  /// fails alike until the component is opened again, or flush_again() (INV-4).
   int flush();
+  void flush_again() { flush_error_ = 0; }
 
  private:
   Component(int fd, std::string path, ComponentKind kind, ComponentOptions options);
@@ -84,7 +85,7 @@ class Component {
   std::atomic<bool> zeroing_refused_{false};
   std::atomic<bool> flush_refused_{false};
   std::mutex flush_mutex_;  // one at a time: the kernel tells a failure to one caller only
-  int flush_error_ = 0;
+  std::atomic<int> flush_error_{0};
   Log log_;
 };
 

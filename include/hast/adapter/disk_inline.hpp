@@ -23,6 +23,7 @@ class InlineDisk final : public port::Disk {
   port::DiskGeometry geometry() const override { return component_->geometry(); }
   void submit(port::DiskOp& op) override;
   void kick() override;
+  void flush_again() override { component_->flush_again(); }
   bool completes_in_kick() const override { return true; }
 
  private:

@@ -33,6 +33,7 @@ class DiskPool final : public port::Disk {
   port::DiskGeometry geometry() const override { return component_->geometry(); }
   void submit(port::DiskOp& op) override;
   void kick() override;
+  void flush_again() override { component_->flush_again(); }
 
  private:
   using OpList = IntrusiveList<port::DiskOp, port::DiskOp>;

@@ -30,6 +30,7 @@ class UringDisk final : public port::Disk {
   port::DiskGeometry geometry() const override { return pool_->geometry(); }
   void submit(port::DiskOp& op) override;
   void kick() override;
+  void flush_again() override { pool_->flush_again(); }
 
  private:
   using OpList = IntrusiveList<port::DiskOp, port::DiskOp>;

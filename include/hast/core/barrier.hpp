@@ -13,7 +13,8 @@ namespace hast::core {
 
 class Barrier {
  public:
-  Barrier(port::Disk& disk, Outbox& outbox, DirtyMap& map);
+  /// `flush_lost`: errno of an earlier flush after which none of this node proves anything, or 0.
+  Barrier(port::Disk& disk, Outbox& outbox, DirtyMap& map, const int& flush_lost);
 
   bool idle() const { return pending_ == 0; }
   /// Connected only. `done` gets both results as errno values; when both are 0 the map knows it.
@@ -28,6 +29,7 @@ class Barrier {
   port::Disk& disk_;
   Outbox& outbox_;
   DirtyMap& map_;
+  const int& flush_lost_;
   port::DiskOp disk_op_;
   RemoteOp remote_op_;
   FlushEpoch epoch_ = 0;

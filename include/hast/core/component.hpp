@@ -17,6 +17,9 @@ struct Component {
   std::vector<std::byte> map_image;  // ceil(extents / 8) bytes
   /// A copy of the metadata was unusable or older: both are written anew at once (INV-10).
   bool metadata_copy_lost = false;
+  /// A flush failed since it was last opened: what is read may never have become durable, and is
+  /// written anew.
+  bool doubtful = false;
   bool second_copy_stale = false;  // it is that one: the first must not be touched before it is new
 
   std::uint32_t sector_bytes() const { return disk->geometry().sector_bytes; }

@@ -79,6 +79,7 @@ struct PrimaryStatus {
   std::uint64_t stale_bytes = 0;     // served from the peer
   std::uint64_t unsynced_bytes = 0;  // extents with a resync pending
   bool local_lost = false;           // no local component: the peer serves everything
+  bool flush_lost = false;           // a flush failed here, and nobody stands in yet
   bool frozen = false;               // requests wait for permit_alone()
   bool syncing = false;
   SyncSource sync_source = SyncSource::primary;
@@ -129,6 +130,9 @@ class Primary final : public port::RequestSink,
 
   /// About once a second: cleans the map, resumes an incomplete resync.
   void tick();
+  /// Any flush of the component failed: not even one that succeeds later can vouch for the data.
+  /// Before its completion.
+  void flush_failed(int error);
   void set_replication(Replication mode) { replication_ = mode; }
   void set_metaflush(MapCommit::Flush flush) { commit_.set_flush(flush); }
   void set_on_local_error(OnLocalError policy) { on_local_error_ = policy; }
@@ -236,6 +240,7 @@ class Primary final : public port::RequestSink,
   bool can_lose_local() const;
   void component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error);
   void lose_local(int error);
+  void flushes_are_lost();
   void attach_step(Ticket& ticket, Ticket ended, int error);
   bool may_repair(std::uint64_t offset_bytes, std::uint64_t length_bytes) const override;
   void repair_ended(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error) override;
@@ -264,6 +269,7 @@ class Primary final : public port::RequestSink,
   void run_last_barrier();
   void barrier_done(int local_error, int remote_error);
   void local_flush_failed(int error);
+  void sync_ended();
   void clean_map();
   void sync_incomplete();
   void sync_proven();
@@ -332,6 +338,8 @@ class Primary final : public port::RequestSink,
   bool sync_failed_ = false;   // a block of the pass could not be copied
   bool sync_barrier_ = false;  // the running barrier began after the pass ended
   bool clients_left_ = false;
+  int flush_lost_ = 0;  // errno of a flush after which none of this node vouches for anything
+  int flush_again_ticks_ = 0;
   bool stopping_ = false;
   bool last_barrier_due_ = false;  // once nothing is on its way any more
   bool synced_ = false;            // everything was copied and flushed since the last link_up()

@@ -85,11 +85,24 @@ class SecondaryHost {
   ~SecondaryHost() = default;
 };
 
+/// Byte ranges of the last writes: as many as an original primary can have in flight.
+struct RecentWrites {
+  static constexpr std::size_t kMost = 256;
+  struct Range {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  std::vector<Range> ranges;
+  std::size_t oldest = 0;
+};
+
 class Secondary final : private MetadataWriter::Observer {
  public:
   static constexpr std::size_t kDefaultRequests = 128;
 
-  Secondary(const Component& component, std::size_t requests, SecondaryHost& host);
+  /// `recent`: what the one before it was sent, if that was not this process's first.
+  Secondary(const Component& component, std::size_t requests, SecondaryHost& host,
+            RecentWrites recent = {});
   ~Secondary();
 
   // Handshake.
@@ -135,6 +148,7 @@ class Secondary final : private MetadataWriter::Observer {
   const ondisk::Layout& layout() const { return component_.layout; }
   std::uint32_t sector_bytes() const { return component_.sector_bytes(); }
   IoStatistics statistics() const { return io_; }
+  const RecentWrites& recent_writes() const { return recent_; }
   std::size_t requests_free() const { return free_.size(); }
   std::size_t local_queue() const { return in_order_.size(); }
   std::size_t send_queue() const { return replies_.size(); }
@@ -205,14 +219,7 @@ class Secondary final : private MetadataWriter::Observer {
   int identity_error_ = 0;
   bool lag_ends_with_merge_ = false;  // the mark "inconsistent" goes when the map was merged
 
-  /// Byte ranges of the last writes: as many as an original primary can have in flight.
-  static constexpr std::size_t kRemembered = 256;
-  struct Written {
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-  };
-  std::vector<Written> remembered_;
-  std::size_t next_remembered_ = 0;
+  RecentWrites recent_;
 
   AlignedBuffer map_piece_;
   Bitmap map_to_store_;

@@ -1,13 +1,17 @@
 // The local component as a resource holds it while its role lasts: submissions of one turn of the
 // loop go out together, at its end, and the disk behind it can be closed and replaced while the
 // core lives on. Closed, every operation fails with ENXIO. Replaced only while nothing is in
-// flight.
+// flight. It tells when a flush failed, and all do from then on (port::Disk).
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "hast/base/assert.hpp"
 #include "hast/engine/turn_end.hpp"
 #include "hast/port/disk.hpp"
 
@@ -15,16 +19,21 @@ namespace hast::engine {
 
 class LocalDisk final : public port::Disk {
  public:
-  LocalDisk(std::unique_ptr<port::Disk> disk, TurnEnd& turn_end)
-      : disk_(std::move(disk)), geometry_(disk_->geometry()), turn_end_(turn_end) {}
+  LocalDisk(std::unique_ptr<port::Disk> disk, TurnEnd& turn_end,
+            std::function<void(int)> flush_failing)
+      : disk_(std::move(disk)),
+        geometry_(disk_->geometry()),
+        turn_end_(turn_end),
+        flush_failing_(std::move(flush_failing)) {}
 
   port::DiskGeometry geometry() const override { return geometry_; }
 
   void submit(port::DiskOp& op) override {
-    if (disk_) {
-      disk_->submit(op);
-    } else {
+    if (!disk_) {
       refused_.push_back(op);
+    } else {
+      if (op.kind == IoKind::flush) watch(op);
+      disk_->submit(op);
     }
     turn_end_.due();
   }
@@ -36,6 +45,10 @@ class LocalDisk final : public port::Disk {
     }
   }
 
+  void flush_again() override {
+    flush_failed_ = false;
+    if (disk_) disk_->flush_again();
+  }
   bool completes_in_kick() const override { return !disk_ || disk_->completes_in_kick(); }
 
   void close() { disk_.reset(); }
@@ -43,13 +56,39 @@ class LocalDisk final : public port::Disk {
   void replace_with(LocalDisk& other) {
     disk_ = std::move(other.disk_);
     geometry_ = other.geometry_;
+    flush_failed_ = other.flush_failed_;
   }
 
  private:
+  struct Flush {
+    port::DiskOp* op = nullptr;
+    void (*completed)(port::DiskOp&) = nullptr;
+    void* owner = nullptr;
+  };
+
+  void watch(port::DiskOp& op) {
+    flushes_.push_back({&op, op.completed, op.owner});
+    completes_with<&LocalDisk::flushed>(op, this);
+  }
+  void flushed(port::DiskOp& op) {
+    const auto found = std::find_if(flushes_.begin(), flushes_.end(),
+                                    [&op](const Flush& flush) { return flush.op == &op; });
+    HAST_ASSERT(found != flushes_.end());
+    op.completed = found->completed;
+    op.owner = found->owner;
+    flushes_.erase(found);
+    const bool failed = op.error != 0 && op.error != EOPNOTSUPP;
+    if (failed && !std::exchange(flush_failed_, true)) flush_failing_(op.error);
+    op.completed(op);  // may destroy this object
+  }
+
   std::unique_ptr<port::Disk> disk_;
   port::DiskGeometry geometry_;
   IntrusiveList<port::DiskOp, port::DiskOp> refused_;
   TurnEnd& turn_end_;
+  std::function<void(int)> flush_failing_;  // gets the errno
+  std::vector<Flush> flushes_;              // under way
+  bool flush_failed_ = false;
 };
 
 }  // namespace hast::engine

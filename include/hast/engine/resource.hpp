@@ -102,7 +102,9 @@ class Resource final : private core::PrimaryHost,
   enum class Cause : std::uint8_t { asked, forced, resumed };
   Awaitable<Result<void>> enter(Role role, Cause cause);
   Awaitable<Result<void>> enter_primary(Cause cause);
-  Awaitable<Result<void>> enter_secondary();
+  Awaitable<Result<void>> enter_secondary(core::RecentWrites recent = {});
+  void flush_failed(int error);
+  Awaitable<void> renew_secondary();
   Result<std::unique_ptr<LocalDisk>> open_disk();
   Awaitable<Result<core::Component>> open_component();
   Awaitable<Result<Attached>> take_component_back();
@@ -173,6 +175,10 @@ class Resource final : private core::PrimaryHost,
   };
   std::shared_ptr<Fencing> fencing_;
   bool asking_ = false;  // ask_to_go_alone() runs
+  TaskGroup renewals_;   // renew_secondary()
+  bool renewing_ = false;
+  bool doubtful_ = false;  // a flush of the component failed since it was last opened
+  std::string renewal_trouble_;
   bool ticking_ = false;
   bool synced_ = false;
   bool handed_over_ = false;  // the role primary was given up for this node

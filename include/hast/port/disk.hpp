@@ -1,7 +1,9 @@
 // Disk: a local component as the core sees it. The data plane is an intrusive operation: the caller
 // owns the op and its buffer, both stay put until `completed` runs, exactly once, on the owner's
 // executor, never from inside submit(). Operations may complete in any order; a flush makes durable
-// every operation that had completed before the flush was submitted.
+// every operation that had completed before the flush was submitted. After one that failed nobody
+// knows what is durable, so all fail until the disk is opened again, or told that everybody who
+// relied on one has heard of it (EOPNOTSUPP is no failure).
 #pragma once
 
 #include <cstddef>
@@ -50,6 +52,8 @@ class Disk {
   virtual void submit(DiskOp& op) = 0;
   /// Submissions may be kept back until this call, which ends every turn of the owner's loop.
   virtual void kick() {}
+  /// What a failed flush should have covered is not relied on any more: the next one may succeed.
+  virtual void flush_again() {}
   /// kick() returns when all of them are done, as they are at once in memory.
   virtual bool completes_in_kick() const { return false; }
 };

@@ -40,7 +40,8 @@ struct Rig final : Outbox::Observer {
   FakeDisk disk{media};
   Outbox outbox;
   DirtyMap map{4096, 1024, 1};
-  Barrier barrier{disk, outbox, map};
+  int flush_lost = 0;
+  Barrier barrier{disk, outbox, map, flush_lost};
   int ended = 0;
   int local_error = -1;
   int remote_error = -1;
@@ -82,6 +83,17 @@ TEST_CASE("INV-2: a flush that failed on one side proves nothing") {
   CHECK(remote.local_error == 0);
   CHECK(remote.remote_error == EIO);
   CHECK_FALSE(remote.proven());
+}
+
+TEST_CASE("INV-2: a flush after one that failed proves nothing of this node") {
+  Rig rig;
+  rig.flush_lost = EIO;
+  rig.run();
+  rig.reply();
+  rig.disk.complete();
+  CHECK(rig.local_error == EIO);
+  CHECK(rig.remote_error == 0);
+  CHECK_FALSE(rig.proven());
 }
 
 TEST_CASE("INV-2: a link lost during the barrier proves nothing") {

@@ -164,6 +164,87 @@ TEST_CASE("INV-13: a resync that lacks only the proof of its end is tried again"
   CHECK(rig.images_equal());
 }
 
+TEST_CASE("INV-12: where no flush succeeds any more the peer stands in as soon as it is whole") {
+  const bool is_native = GENERATE(true, false);
+  PrimaryRig rig;
+  rig.identity.native = is_native;
+  rig.start();
+  rig.client().write(0, 4096, 5);
+  rig.settle();
+  REQUIRE(rig.metadata().localcnt == 1);
+  rig.primary().flush_failed(EIO);  // what was written, too, is lost perhaps
+  const auto alone = rig.client().flush();
+  rig.settle();
+  CHECK(rig.client().error(alone) == EIO);
+  CHECK(rig.primary().status().flush_lost);
+  REQUIRE(rig.connect());
+  rig.settle();
+  REQUIRE(rig.primary().local_lost());
+  CHECK(rig.images_equal());
+  if (is_native) CHECK(rig.peer().orders_of(PeerOrder::Kind::sync_end) == 1);
+  const auto flushed = rig.client().flush();
+  const auto read = rig.client().read(0, 4096);
+  rig.settle();
+  CHECK(rig.client().ok(flushed));
+  CHECK(rig.client().holds(read, 5));
+  REQUIRE(rig.attach());
+  rig.settle();
+  CHECK_FALSE(rig.primary().status().flush_lost);
+  rig.disconnect();
+  const auto again = rig.client().flush();
+  rig.settle();
+  CHECK(rig.client().ok(again));
+}
+
+TEST_CASE("INV-2: after a flush that failed none of this node proves anything") {
+  PrimaryRig rig;
+  rig.start_connected();
+  rig.client().write(0, 4096, 5);
+  rig.settle();
+  rig.peer().fail(
+      {.kind = IoKind::write});  // the peer does not have everything: it cannot stand in
+  rig.client().write(kExtent, 4096, 5);
+  rig.settle();
+  rig.primary().flush_failed(EIO);
+  rig.tick(10);  // the disk is asked to flush again, and does
+  CHECK(rig.map().test(0));
+  CHECK(rig.map().test(1));
+  CHECK_FALSE(rig.primary().local_lost());
+  const auto written = rig.client().write(2 * kExtent, 4096, 6);  // and the map is stored
+  const auto flushed = rig.client().flush();
+  rig.settle();
+  CHECK(rig.client().ok(written));
+  CHECK(rig.client().error(flushed) == EIO);
+}
+
+TEST_CASE("INV-4: what a failed flush may have dropped is written anew by the next start") {
+  PrimaryRig rig;
+  rig.start_filled(3, 1);
+  rig.finish();
+  rig.options().doubtful = true;
+  rig.start();
+  CHECK(rig.disk().held() > 0);  // the metadata
+  rig.settle();
+  const std::size_t before = rig.logged_map_writes();
+  rig.client().write(0, 4096, 4);  // its bit is found in the map, but is it on the platter?
+  rig.settle();
+  CHECK(rig.logged_map_writes() == before + 1);
+}
+
+TEST_CASE("INV-7: a count that could not be stored is put back on the platter by an orderly end") {
+  PrimaryRig rig;
+  rig.start();
+  // Written, but no flush confirms it.
+  rig.disk().fail({.kind = IoKind::flush, .skip = 1, .times = DiskFault::kForever});
+  const auto id = rig.client().write(0, 4096, 3);
+  rig.settle();
+  REQUIRE_FALSE(rig.client().ok(id));
+  REQUIRE(rig.metadata(Layer::newest).localcnt == 1);
+  rig.primary().prepare_stop();
+  rig.settle();
+  CHECK(rig.metadata(Layer::newest).localcnt == 0);
+}
+
 // Giving the component up and taking it back ------------------------------------------------------
 
 TEST_CASE("on_local_error detach: the first failed write gives the component up, the peer serves") {
