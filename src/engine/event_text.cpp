@@ -39,8 +39,8 @@ EventText describe(const core::Event& event) {
       return {LogLevel::info, "Nodes are in sync.", ""};
     case Kind::local_io_failed:
       return {LogLevel::error,
-              fmt::format("The local component failed a {} at byte {}: {}. The peer "
-                          "stands in where it can; replace the disk.",
+              fmt::format("The local component failed a {} at byte {}: {}. The other "
+                          "node stands in where it can; check the disk.",
                           io, event.offset_bytes, why),
               ""};
     case Kind::local_lost:

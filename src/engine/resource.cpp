@@ -436,7 +436,7 @@ ResourceStatus Resource::status() const {
     status.datasize_bytes = secondary_->layout().data_bytes;
     status.extentsize_bytes = secondary_->layout().extent_bytes;
   } else if (role_ == Role::secondary) {
-    status.trouble = renewal_trouble_;
+    status.trouble = "the local component failed. " + renewal_trouble_;
   }
   return status;
 }

@@ -178,7 +178,7 @@ class Story(Operation):
     def disk_of_primary_fails(self):
         """The peer stands in. Then the disk comes back, or a new one, or the service moves to the peer, or
         this node dies and the peer is promoted."""
-        self.begin_fault(self.p, [fault for fault in self.p.disk.can if fault in ("fail-writes", "full")])
+        self.begin_fault(self.p, [fault for fault in self.p.disk.can if fault in ("fail-writes", "fail-flushes", "full")])
         self.write(self.random.choice((50, 300)))
         self.look()
         after = self.random.choice(("dies", "attach", "attach", "new disk", "move"))

@@ -5,8 +5,8 @@
 
 What was written stays in this process until a flush (or a write with FUA, or chance, as a cache evicts
 what it likes) takes it to FILE: kill -9 is the loss of power. Faults are files in the folder FAULTS:
-fail-reads and fail-writes answer EIO, full answers ENOSPC, slow takes its time. One client at a time;
-the protocol is fixed newstyle with simple replies.
+fail-reads, fail-writes (and flushes) and fail-flushes answer EIO, full answers ENOSPC, slow takes its
+time. One client at a time; the protocol is fixed newstyle with simple replies.
 """
 import errno
 import os
@@ -64,7 +64,7 @@ class Disk:
             time.sleep(0.003)
         if kind == READ:
             return (errno.EIO, b"") if self.has("fail-reads") else (0, self.read(offset, length))
-        if self.has("fail-writes"):
+        if self.has("fail-writes") or (kind == FLUSH and self.has("fail-flushes")):
             return errno.EIO, b""
         if kind in (WRITE, TRIM, ZEROES):
             if kind == WRITE and self.has("full"):

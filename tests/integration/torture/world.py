@@ -68,7 +68,7 @@ class FileDisk:
 
 class VolatileDisk:
     """What volatile_disk.py serves, as a file: with a cache that can be lost, and faults on demand."""
-    can = ("fail-reads", "fail-writes", "full", "slow")
+    can = ("fail-reads", "fail-writes", "fail-flushes", "full", "slow")
     loses_power = True
 
     def __init__(self, folder, size, seed):

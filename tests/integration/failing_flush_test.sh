@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# A disk that fails to flush for a moment, first the secondary's, then that of a primary
+# without a peer: nobody restarts anything, and no flush is believed that should not be. INV-13.
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && command -v nbdfuse fusermount3 > /dev/null || skip "needs nbdfuse and FUSE"
+SIZE=32M
+
+# A component with a cache, and faults that are files in $DIR/NODE-faults.
+volatile_disk() { # NODE
+  truncate -s "$SIZE" "$DIR/$1-real"
+  mkdir "$DIR/$1-faults" "$DIR/$1-fuse"
+  "$PY" "$HERE/torture/volatile_disk.py" "$DIR/$1-sock" "$DIR/$1-real" "$DIR/$1-faults" 1 &
+  PIDS+=("$!")
+  expect_soon test -S "$DIR/$1-sock"
+  nbdfuse -P "$DIR/$1-pid" "$DIR/$1-fuse/disk" "nbd+unix:///?socket=$DIR/$1-sock" &
+  PIDS+=("$!")
+  on_exit fusermount3 -u -z "$DIR/$1-fuse"
+  until_true 5 test -s "$DIR/$1-pid" || skip "nbdfuse does not work here"
+}
+flushes() { # NODE: it answers a flush without an error
+  "$PY" -c 'import nbd, sys
+handle = nbd.NBD()
+handle.connect_uri(sys.argv[1])
+handle.flush()' "$(uri "$1")" 2> /dev/null
+}
+volatile_disk a
+volatile_disk b
+DISK_a=$DIR/a-fuse/disk
+DISK_b=$DIR/b-fuse/disk
+
+connected_pair
+client a --ops 300 --depth 8
+in_sync a
+
+say "the disk of the secondary fails"
+touch "$DIR/b-faults/fail-flushes"
+client a --ops 300 --depth 8
+expect_soon in_log b "cannot be opened again"
+[ "$(field b role)" = secondary ] || fail "b is $(field b role)"
+say "b: $(field b reason)"
+wait_for a status=degraded
+say "a: $(field a reason)"
+
+say "it is well again: nobody has to do anything"
+rm "$DIR/b-faults/fail-flushes"
+in_sync a
+verify a
+
+say "the disk of a primary without a peer fails, and is well again"
+kill_node b
+wait_for a status=degraded
+touch "$DIR/a-faults/fail-flushes"
+flushes a && fail "a flush succeeds"
+rm "$DIR/a-faults/fail-flushes"
+flushes a && fail "a later flush vouches for what may be lost"
+case $(field a reason) in *"failed a flush"*) ;; *) fail "the reason is: $(field a reason)" ;; esac
+
+say "the peer comes back, gets everything and stands in"
+start b
+role b secondary
+wait_for a detached=true
+flushes a || fail "a flush fails though the peer stands in"
+ctl a attach r0 > "$DIR/out" || fail "attach"
+in_sync a
+verify a
+say ok
