@@ -289,7 +289,7 @@ Awaitable<void> Resource::stop_frontend() {
 std::optional<wire::Refusal> Resource::refusal() const {
   if (role_ == Role::secondary && !renewing_) return std::nullopt;
   if (role_ == Role::secondary)
-    return wire::Refusal{"The component of the secondary failed. " + renewal_trouble_, false};
+    return wire::Refusal{"The component of the secondary failed: " + renewal_trouble_, false};
   return wire::Refusal{"Remote node acts as " + std::string(to_string(role_)) +
                            " for the resource and not as secondary.",
                        role_ == Role::primary};
@@ -436,7 +436,7 @@ ResourceStatus Resource::status() const {
     status.datasize_bytes = secondary_->layout().data_bytes;
     status.extentsize_bytes = secondary_->layout().extent_bytes;
   } else if (role_ == Role::secondary) {
-    status.trouble = "the local component failed. " + renewal_trouble_;
+    status.trouble = "the local component failed: " + renewal_trouble_;
   }
   return status;
 }

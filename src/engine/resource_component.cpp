@@ -66,7 +66,7 @@ Awaitable<void> Resource::renew_secondary() {
   co_await wait_until([this] { return !session_ || !session_->connected(); }, kParting);
   co_await role_turn_.take();
   core::RecentWrites recent;
-  renewal_trouble_ = "It is being opened again.";
+  renewal_trouble_ = "it is being opened again";
   if (secondary_) {
     recent = secondary_->recent_writes();
     co_await leave_secondary();
