@@ -273,6 +273,28 @@ TEST_CASE("INV-5: a node that learns of a newer primary remembers that it is out
   CHECK(metadata_on(rig.media(), rig.shape(), Layer::durable)->outdated == whole);
 }
 
+TEST_CASE("INV-4: what a failed handshake took back is not stored by the commit behind it") {
+  SecondaryRig rig;
+  ondisk::Metadata metadata = rig.metadata();
+  metadata.generations = generation(4);
+  store_metadata(rig.media(), rig.shape(), metadata);
+  start_native(rig);
+  rig.disk().fail({.kind = IoKind::write, .end = ondisk::kMetadataBytes, .times = 2});
+  order(rig, 1, {.kind = PeerOrder::Kind::goodbye, .current = true, .generations = {}});
+  rig.disk().run_all();
+  CHECK(rig.answers().at(0).error == EIO);
+  rig.secondary().session_ended();
+  PrimaryFacts primary{SecondaryRig::kResuid, false, {1, 0}, generation(4), false};
+  primary.generations.synced = 4;
+  primary.generations.begin(6);
+  // What failed before is stored first; that this node is outdated, behind it.
+  REQUIRE(rig.secondary().decide(primary));
+  rig.disk().run_all();
+  CHECK(rig.secondary().identity_failed());
+  CHECK_FALSE(rig.secondary().metadata().outdated);
+  CHECK_FALSE(metadata_on(rig.media(), rig.shape(), Layer::durable)->outdated);
+}
+
 TEST_CASE("a FUA write is answered when it is durable") {
   SecondaryRig rig;
   start_native(rig);
