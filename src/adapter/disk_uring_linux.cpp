@@ -3,6 +3,7 @@
 #if __has_include(<liburing.h>)
 #include <liburing.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -84,6 +85,7 @@ UringDisk::~UringDisk() { HAST_ASSERT(in_flight_ == 0 && waiting_.empty()); }
 
 bool UringDisk::takes_ring(const port::DiskOp& op) const {
   const Component& component = pool_->component();
+  if (needs_threads_) return false;
   if (op.kind != IoKind::read && (op.kind != IoKind::write || !component.is_direct())) return false;
   // What is out of range gets its error where blocking calls get theirs.
   return op.length_bytes > 0 &&
@@ -125,6 +127,9 @@ void UringDisk::prepare(std::uint16_t index) {
     io_uring_prep_read(sqe, ring_->fd, data, length, offset);
   else
     io_uring_prep_write(sqe, ring_->fd, data, length, offset);
+  // What would have to wait comes back and goes to the pool. The kernel's own threads write a file
+  // on FUSE one by one, and forget about some of it for ever (seen with Linux 6.18).
+  if (pool_->component().is_direct()) sqe->rw_flags = RWF_NOWAIT;
   io_uring_sqe_set_data64(sqe, index);
   ++ring_->prepared;
 }
@@ -167,7 +172,9 @@ void UringDisk::transferred(std::uint16_t index, int result) {
   }
   free_.push_back(index);
   --in_flight_;
-  if (op.error == EAGAIN || op.error == EINTR) {  // this way cannot now; the blocking one waits
+  needs_threads_ = needs_threads_ || op.error == EOPNOTSUPP;  // its file system always waits
+  const bool can_wait = op.error == EAGAIN || op.error == EINTR || op.error == EOPNOTSUPP;
+  if (can_wait) {
     pool_->submit(op);
     pool_due_ = true;
   } else {

@@ -1,9 +1,9 @@
 // UringDisk: port::Disk over io_uring: what a turn submits goes to the kernel with one system call,
 // many completions come back with one wake-up, and no thread of ours stands in between. Reads and
 // writes take the ring; whatever the kernel would give to a thread of its own anyway (flush,
-// discard, write-zeroes, and buffered writes, which the ring would also do one after the other)
-// takes the pool that this disk brings along. On the owner's executor; owned by the resource;
-// nothing may be in flight when it is destroyed.
+// discard, write-zeroes, what has to wait, and buffered writes, which the ring would also do one
+// after the other) takes the pool that this disk brings along. On the owner's executor; owned by
+// the resource; nothing may be in flight when it is destroyed.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +59,7 @@ class UringDisk final : public port::Disk {
   std::size_t in_flight_ = 0;  // of the ring
   bool pool_due_ = false;
   bool waits_ = false;
+  bool needs_threads_ = false;  // the kernel would give everything to threads: the pool takes it
 };
 
 }  // namespace hast::adapter

@@ -52,6 +52,16 @@ def enter_lab():
     os.execvp(lab[0], lab + [sys.executable] + sys.argv)
 
 
+def show_waiting(who, pid):
+    """Each thread's place in the kernel, and what its rings hold."""
+    print(f"--- where {who} waits", flush=True)
+    os.system(f"""
+        for task in /proc/{pid}/task/*; do echo $(cat $task/wchan); sed -n 1,4p $task/stack; done
+        for fd in /proc/{pid}/fd/*; do
+            case $(readlink $fd) in *io_uring*|*eventfd*) cat /proc/{pid}/fdinfo/${{fd##*/}};; esac
+        done 2> /dev/null""")
+
+
 class Run:
     """One seed, from two empty disks to the last comparison."""
 
@@ -109,8 +119,10 @@ class Run:
     def show_logs(self):
         for name, node in self.world.nodes.items() if self.world else ():
             if node.is_up():
-                print(f"--- where hastd {name} waits")
-                os.system(f"for t in /proc/{node.process.pid}/task/*; do echo $(cat $t/wchan); cat $t/stack; done 2> /dev/null")
+                show_waiting(f"hastd {name}", node.process.pid)
+            for part in ("server", "fuse"):
+                if getattr(node.disk, part, None):
+                    show_waiting(f"the {part} of the disk of {name}", getattr(node.disk, part).pid)
             path = os.path.join(self.folder, f"{name}.log")
             if os.path.exists(path):
                 print(f"--- end of {name}.log")
