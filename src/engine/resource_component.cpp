@@ -59,9 +59,8 @@ Awaitable<Result<core::Component>> Resource::open_component() {
   co_return component;
 }
 
-/// The component of a secondary failed. A disk whose flush failed fails each one until it is opened
-/// again, and what it lost nobody knows: the secondary begins anew, as after a crash. Its role
-/// stays.
+/// After a flush that failed the disk fails each one until it is opened again, and what it lost
+/// nobody knows: the secondary begins anew, as after a crash. Its role stays.
 Awaitable<void> Resource::renew_secondary() {
   co_await wait_until([this] { return !session_ || !session_->connected(); }, kParting);
   co_await role_turn_.take();

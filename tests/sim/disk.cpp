@@ -151,7 +151,7 @@ int SimDisk::execute(const Pending& pending) {
 void SimDisk::fail_flushes(const Pending& pending, int error) {
   flush_error_ = error;
   if (!drive_.drops_unflushed) return;
-  drive_.media.flush_failed(pending.flush_point, [this] { return random_.chance(50); });
+  drive_.media.flush_failed(pending.flush_point, [this] { return random_.chance(70); });
 }
 
 /// The process dies: the drive may have done this operation, or some of its sectors, or nothing.

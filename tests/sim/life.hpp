@@ -97,6 +97,7 @@ class Life {
   void replace_disk(Machine& machine);
   void take_component_back();
   bool component_is_useless() const;
+  bool primary_is_whole();
   void repair(Machine& machine);
   void repair_everything();
   Machine& any_machine() { return random_.chance(50) ? world_.a() : world_.b(); }

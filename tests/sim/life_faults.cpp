@@ -91,6 +91,20 @@ void Life::fail_some_operations() {
   machine.drive().faults.push_back(fault);
 }
 
+namespace {
+
+bool is_well(const Drive& drive) {
+  return std::all_of(drive.faults.begin(), drive.faults.end(),
+                     [](const DiskFault& fault) { return fault.times == 0; });
+}
+
+}  // namespace
+
+bool Life::primary_is_whole() {
+  look_at_disks();
+  return primary_->up() && diskless_ == nullptr && !lagging_ && is_well(primary_->drive());
+}
+
 /// Only in lives with power losses is there more to it than an error. What the only copy loses so
 /// is lost for good; what a secondary loses its primary knows of.
 void Life::lose_a_flush() {
@@ -100,11 +114,8 @@ void Life::lose_a_flush() {
   fault.kind = IoKind::flush;
   fault.skip = static_cast<unsigned>(random_.below(4));
   Drive& drive = machine.drive();
+  drive.drops_unflushed = &machine != primary_ && primary_is_whole();
   drive.faults.push_back(fault);
-  look_at_disks();
-  drive.drops_unflushed = &machine != primary_ && diskless_ == nullptr && !lagging_ &&
-                          !swarm_.has(Trouble::disk_bad) && !swarm_.has(Trouble::disk_error) &&
-                          !swarm_.has(Trouble::disk_full) && !swarm_.has(Trouble::disk_lost);
   world_.run_until([&drive] { return drive.faults.empty() || drive.faults.back().times == 0; }, 5s);
   drive.drops_unflushed = false;
   if (!swarm_.power_losses || !machine.up()) return;

@@ -166,9 +166,9 @@ bool says_unfit(Machine& machine) {
 
 /// Becomes primary, unless its own disk says that the other one has newer data.
 bool Life::is_refused(Machine& machine) {
-  // Without a connection nobody can make it whole meanwhile.
-  const bool unfit =
-      machine.status().role != Role::primary && !machine.status().connected && says_unfit(machine);
+  // Without a connection nobody can make it whole meanwhile, but for a commit that failed before.
+  const bool unfit = machine.status().role != Role::primary && !machine.status().connected &&
+                     !swarm_.has_disk_errors() && says_unfit(machine);
   const auto is_unfit = [&machine] {
     const std::optional<Result<Role>> changed = machine.role(Role::primary);
     if (!changed || *changed) return false;

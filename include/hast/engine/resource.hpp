@@ -167,6 +167,10 @@ class Resource final : private core::PrimaryHost,
   std::unique_ptr<Session> session_;
   TaskGroup tasks_;
   std::unique_ptr<port::Timer> tick_timer_;
+  bool doubtful_ = false;  // a flush of the component failed since it was last opened
+  TaskGroup renewals_;     // renew_secondary()
+  bool renewing_ = false;
+  std::string renewal_trouble_;
   /// A fence hook at work. Shared with it: it may end after the role.
   struct Fencing {
     port::Wakeup ended;
@@ -175,10 +179,6 @@ class Resource final : private core::PrimaryHost,
   };
   std::shared_ptr<Fencing> fencing_;
   bool asking_ = false;  // ask_to_go_alone() runs
-  TaskGroup renewals_;   // renew_secondary()
-  bool renewing_ = false;
-  bool doubtful_ = false;  // a flush of the component failed since it was last opened
-  std::string renewal_trouble_;
   bool ticking_ = false;
   bool synced_ = false;
   bool handed_over_ = false;  // the role primary was given up for this node
