@@ -127,9 +127,10 @@ void UringDisk::prepare(std::uint16_t index) {
     io_uring_prep_read(sqe, ring_->fd, data, length, offset);
   else
     io_uring_prep_write(sqe, ring_->fd, data, length, offset);
-  // What would have to wait comes back and goes to the pool. The kernel's own threads write a file
-  // on FUSE one by one, and forget about some of it for ever (seen with Linux 6.18).
-  if (pool_->component().is_direct()) sqe->rw_flags = RWF_NOWAIT;
+  // Of a file, what would have to wait comes back and goes to the pool. The kernel's own threads
+  // write one file one by one, and forget about some of it for ever (seen with FUSE on Linux 6.18).
+  const Component& component = pool_->component();
+  if (component.is_direct() && component.kind() == ComponentKind::file) sqe->rw_flags = RWF_NOWAIT;
   io_uring_sqe_set_data64(sqe, index);
   ++ring_->prepared;
 }
