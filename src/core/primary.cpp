@@ -146,7 +146,7 @@ void Primary::submit(port::IoRequest& request) {
 
 /// Also anew, after everything it did before came to nothing.
 void Primary::start(Slot& slot) {
-  slot.answered = slot.stale = slot.flushing = false;
+  slot.answered = slot.unmarked = slot.stale = slot.flushing = false;
   slot.kept_locally = slot.kept_by_peer = slot.peer_durable = false;
   slot.local_error = slot.remote_error = 0;
   switch (slot.kind) {
@@ -335,7 +335,12 @@ void Primary::write_locked(Slot& slot) {
   slot.holds_extents = true;
   if (volume_.map.begin_write(slot.extents) == DirtyMap::Start::stable) return dispatch(slot);
   ++io_.activemap_updates;
-  slot.ticket = commit_.commit();  // INV-1: no byte moves before the map is on stable storage
+  mark(slot);
+}
+
+/// INV-1: no byte moves before the map is on stable storage.
+void Primary::mark(Slot& slot) {
+  slot.ticket = commit_.commit();
   waiting_map_.push_back(slot);
 }
 

@@ -115,7 +115,15 @@ void Primary::release_waiting_for_others() {
   if (waiting_others_.empty() || (peer_has_what_it_answered() && answered_in_flight())) return;
   SlotList waiting;
   waiting.splice_back(waiting_others_);
-  while (Slot* slot = waiting.pop_front()) advance(*slot);
+  while (Slot* slot = waiting.pop_front()) slot->unmarked ? begin_unmarked(*slot) : advance(*slot);
+}
+
+/// The map could not be stored for it. Now the peer can do without one; or it is tried once more.
+void Primary::begin_unmarked(Slot& slot) {
+  slot.unmarked = false;
+  const int error = std::exchange(slot.local_error, 0);
+  if (can_lose_local()) lose_local(error);
+  local_lost_ ? dispatch(slot) : mark(slot);
 }
 
 bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }

@@ -225,6 +225,9 @@ void Primary::map_committed(Ticket ticket, int error) {
       waiting_map_.push_back(*slot);
     } else if (error == 0 || local_lost_) {
       dispatch(*slot);
+    } else if (waits_for_others(*slot)) {
+      slot->unmarked = true;
+      slot->local_error = error;
     } else {  // INV-1: no mark, no write
       slot->local = LocalState::absent;
       slot->remote_state = RemoteState::absent;

@@ -182,6 +182,7 @@ class Primary final : public port::RequestSink,
   void start_flush(Slot& slot);
   bool discards_possible() const;
   void write_locked(Slot& slot);
+  void mark(Slot& slot);
   void dispatch(Slot& slot);
   void mark_degraded(Slot& slot);
   void read_remotely(Slot& slot);
@@ -237,6 +238,7 @@ class Primary final : public port::RequestSink,
   bool peer_has_everything() const;
   bool waits_for_others(Slot& slot);
   void release_waiting_for_others();
+  void begin_unmarked(Slot& slot);
   bool can_lose_local() const;
   void component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error);
   void lose_local(int error);

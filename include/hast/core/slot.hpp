@@ -26,6 +26,7 @@ struct Slot : port::IoRequest, ListNode<Slot> {
   bool answered = false;       // the client knows the outcome
   bool holds_lock = false;     // range lock
   bool holds_extents = false;  // begin_write() was called, end_write() not yet
+  bool unmarked = false;       // the map could not be stored: not begun on either node
   bool stale = false;          // local copy of the range is older than the peer's
   bool degraded = false;       // dispatched without a peer, or it was lost since
   bool flushing = false;       // a FUA write whose data are written and now get flushed

@@ -414,3 +414,32 @@ TEST_CASE("INV-12: async: a failed local flush waits for what the peer has still
   CHECK(rig.client().ok(flush));
   CHECK(rig.primary().local_lost());
 }
+
+TEST_CASE(
+    "INV-12: async: a map that cannot be stored waits for what the peer has still to answer") {
+  PrimaryRig rig(with(Replication::async));
+  rig.start_connected();
+  rig.client().write(0, 4096, 1);
+  rig.settle();
+  const auto early = rig.client().write(8192, 4096, 2);
+  rig.settle_locally();
+  REQUIRE(rig.client().ok(early));  // of which the peer has said nothing yet
+  rig.disk().fail(rig.map_fault());
+  const auto write = rig.client().write(kExtent, 4096, 3);
+  rig.settle_locally();
+  CHECK_FALSE(rig.client().done(write));
+  CHECK_FALSE(rig.primary().local_lost());
+  SECTION("then the component is given up") {
+    rig.settle();
+    CHECK(rig.primary().local_lost());
+    CHECK(rig.client().ok(write));
+    CHECK(filled_with(rig.peer().data().subspan(kExtent, 4096), 3));
+  }
+  SECTION("if the peer is lost instead, the map is tried once more") {
+    rig.disconnect();
+    rig.settle();
+    CHECK_FALSE(rig.primary().local_lost());
+    CHECK(rig.client().ok(write));
+    CHECK(rig.map().test(1));
+  }
+}
