@@ -189,7 +189,7 @@ int Component::flush() {
   if (const int failed = flush_error_; failed != 0) return failed;
   if (flush_refused_.load(std::memory_order_relaxed)) return EOPNOTSUPP;
   const int error = remember_refusal(flush_refused_, os::flush(fd_, kind_), "flush");
-  if (error != 0 && error != EOPNOTSUPP) flush_error_ = error;
+  flush_error_ = port::flush_result(error);
   return error;
 }
 

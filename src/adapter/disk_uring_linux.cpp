@@ -84,8 +84,8 @@ UringDisk::UringDisk(std::unique_ptr<DiskPool> pool, std::unique_ptr<Ring> ring)
 UringDisk::~UringDisk() { HAST_ASSERT(in_flight_ == 0 && waiting_.empty()); }
 
 bool UringDisk::takes_ring(const port::DiskOp& op) const {
-  const Component& component = pool_->component();
   if (needs_threads_) return false;
+  const Component& component = pool_->component();
   if (op.kind != IoKind::read && (op.kind != IoKind::write || !component.is_direct())) return false;
   // What is out of range gets its error where blocking calls get theirs.
   return op.length_bytes > 0 &&
@@ -173,9 +173,8 @@ void UringDisk::transferred(std::uint16_t index, int result) {
   }
   free_.push_back(index);
   --in_flight_;
-  needs_threads_ = needs_threads_ || op.error == EOPNOTSUPP;  // its file system always waits
-  const bool can_wait = op.error == EAGAIN || op.error == EINTR || op.error == EOPNOTSUPP;
-  if (can_wait) {
+  if (op.error == EOPNOTSUPP) needs_threads_ = true;  // its file system always waits
+  if (op.error == EAGAIN || op.error == EINTR || op.error == EOPNOTSUPP) {
     pool_->submit(op);
     pool_due_ = true;
   } else {

@@ -51,8 +51,7 @@ control::ResourceStatus control_status(const config::ResourceConfig& config,
     if (!out.reason.empty()) out.reason += "; ";
     out.reason +=
         "the local component failed a flush, so every flush fails until the peer has everything, "
-        "or "
-        "until the role is given up (init) and taken again (primary)";
+        "or until the role is given up (init) and taken again (primary)";
   }
   out.datasize_bytes = status.datasize_bytes;
   out.extentsize_bytes = status.extentsize_bytes;

@@ -1,13 +1,10 @@
 #include "hast/core/barrier.hpp"
 
-#include <cerrno>
 #include <utility>
 
 #include "hast/base/assert.hpp"
 
 namespace hast::core {
-
-int flush_result(int error) { return error == EOPNOTSUPP ? 0 : error; }
 
 Barrier::Barrier(port::Disk& disk, Outbox& outbox, DirtyMap& map, const int& flush_lost)
     : disk_(disk), outbox_(outbox), map_(map), flush_lost_(flush_lost) {
@@ -34,9 +31,9 @@ void Barrier::remote_done(RemoteOp&) { one_done(); }
 
 void Barrier::one_done() {
   if (--pending_ > 0) return;
-  const int error = flush_result(disk_op_.error);
+  const int error = port::flush_result(disk_op_.error);
   const int local_error = error != 0 ? error : flush_lost_;
-  const int remote_error = flush_result(remote_op_.error);
+  const int remote_error = port::flush_result(remote_op_.error);
   if (local_error == 0 && remote_error == 0) map_.flush_proven(epoch_);  // INV-2
   std::exchange(done_, nullptr)(local_error, remote_error);
 }

@@ -1,7 +1,6 @@
 #include "hast/core/map_commit.hpp"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "hast/base/assert.hpp"
 #include "hast/base/units.hpp"
@@ -88,7 +87,7 @@ void MapCommit::writes_finished() {
   finish(0);
 }
 
-void MapCommit::flush_done(port::DiskOp& op) { finish(op.error == EOPNOTSUPP ? 0 : op.error); }
+void MapCommit::flush_done(port::DiskOp& op) { finish(port::flush_result(op.error)); }
 
 void MapCommit::finish(int error) {
   running_ = false;

@@ -1,7 +1,6 @@
 #include "hast/core/metadata_writer.hpp"
 
 #include <algorithm>
-#include <cerrno>
 
 #include "hast/base/assert.hpp"
 
@@ -57,8 +56,7 @@ void MetadataWriter::submit(Step step) {
 }
 
 void MetadataWriter::step_done(port::DiskOp& op) {
-  // A component that cannot flush has nothing volatile to flush, as far as anybody can tell.
-  if (op.kind == IoKind::flush && op.error == EOPNOTSUPP) op.error = 0;
+  if (op.kind == IoKind::flush) op.error = port::flush_result(op.error);
   if (op.error != 0) return finish(op.error);
   switch (step_) {
     case Step::write_first:

@@ -202,7 +202,7 @@ void Primary::disk_done(port::DiskOp& op) {
     local_discards_ = false;
   }
   if (op.kind == IoKind::flush) {
-    op.error = flush_result(op.error);
+    op.error = port::flush_result(op.error);
     if (op.error == 0) op.error = flush_lost_;
   }
   slot.local_error = op.error;
@@ -228,7 +228,7 @@ void Primary::remote_done(RemoteOp& op) {
     slot.kept_by_peer = true;
     peer_discards_ = false;
   }
-  if (op.kind == IoKind::flush) op.error = flush_result(op.error);
+  if (op.kind == IoKind::flush) op.error = port::flush_result(op.error);
   slot.remote_error = op.error;
   if (op.error == 0 && op.fua && op.kind != IoKind::flush) slot.peer_durable = true;
   slot.remote_state = op.error == 0          ? RemoteState::ok

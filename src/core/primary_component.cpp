@@ -1,7 +1,6 @@
 // The primary's own component when it fails: what is repaired from the peer, what is given up, and
 // how a component that was given up is taken back.
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "hast/base/assert.hpp"
@@ -145,7 +144,7 @@ void Primary::lose_local(int error) {
 
 void Primary::flush_failed(int error) {
   flush_lost_ = error;
-  flush_again_ticks_ = kFlushAgainTicks;
+  if (flush_again_ticks_ == 0) flush_again_ticks_ = kFlushAgainTicks;
 }
 
 /// Clients get the error until the peer stands in: nobody knows which of their flushes would have

@@ -299,7 +299,7 @@ void Secondary::execute(PeerRequest& request) {
 void Secondary::disk_done(PeerRequest& request) {
   const bool flushed = request.disk.kind == IoKind::flush;
   const bool after_write = flushed && request.kind != IoKind::flush;
-  request.error = after_write ? flush_result(request.disk.error) : request.disk.error;
+  request.error = after_write ? port::flush_result(request.disk.error) : request.disk.error;
   if (request.error == 0 && request.fua && !flushed) {
     request.disk.kind = IoKind::flush;
     request.disk.offset_bytes = request.disk.length_bytes = 0;

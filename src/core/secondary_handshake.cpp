@@ -1,7 +1,6 @@
 // What the secondary decides in a handshake, and what of it has to be stored before the primary
 // hears of it: an identity, marks, a map that says "everything".
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 
 #include "hast/base/bitmap.hpp"
@@ -135,7 +134,7 @@ void Secondary::store_map(Bitmap map) {
 
 void Secondary::map_piece_done(port::DiskOp& op) {
   const bool flushed = op.kind == IoKind::flush;
-  if (flushed && op.error == EOPNOTSUPP) op.error = 0;
+  if (flushed) op.error = port::flush_result(op.error);
   if (op.error != 0 || flushed) return map_stored(op.error);
   stored_bytes_ += op.length_bytes;
   const std::uint64_t left = component_.layout.image_bytes - stored_bytes_;

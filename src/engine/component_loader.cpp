@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "hast/base/units.hpp"
 #include "hast/core/buffer.hpp"
@@ -67,9 +66,8 @@ Awaitable<Result<void>> read_metadata(port::Disk* disk, core::Component* compone
 /// nothing that is read here may be (INV-1, INV-3).
 Awaitable<Result<void>> make_durable(port::Disk* disk) {
   DiskWait wait;
-  const int error = co_await wait.flush(disk);
-  if (error != 0 && error != EOPNOTSUPP)
-    co_return Error{Errc::io_failed, error, "flushing what was written before"};
+  const int error = port::flush_result(co_await wait.flush(disk));
+  if (error != 0) co_return Error{Errc::io_failed, error, "flushing what was written before"};
   co_return Result<void>{};
 }
 

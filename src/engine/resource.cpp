@@ -287,9 +287,10 @@ Awaitable<void> Resource::stop_frontend() {
 // Peers -------------------------------------------------------------------------------------------
 
 std::optional<wire::Refusal> Resource::refusal() const {
-  if (role_ == Role::secondary && !renewing_) return std::nullopt;
-  if (role_ == Role::secondary)
+  if (role_ == Role::secondary) {
+    if (!renewing_) return std::nullopt;
     return wire::Refusal{"The component of the secondary failed: " + renewal_trouble_, false};
+  }
   return wire::Refusal{"Remote node acts as " + std::string(to_string(role_)) +
                            " for the resource and not as secondary.",
                        role_ == Role::primary};

@@ -9,6 +9,7 @@
 #include "hast/core/buffer.hpp"
 #include "hast/engine/component_loader.hpp"
 #include "hast/engine/disk_wait.hpp"
+#include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/resource.hpp"
 #include "hast/wire/compression.hpp"
 
@@ -191,9 +192,9 @@ Awaitable<Result<void>> Resource::save_extents(Bitmap extents, std::string path)
         error = co_await wait.write(arriving_disk_.get(), at, piece);
     }
   }
-  if (error == 0) error = co_await wait.flush(arriving_disk_.get());
+  if (error == 0) error = port::flush_result(co_await wait.flush(arriving_disk_.get()));
   arriving_disk_.reset();
-  if (error == 0 || error == EOPNOTSUPP) co_return Result<void>{};
+  if (error == 0) co_return Result<void>{};
   ports_.disks.remove(path);
   co_return Error{Errc::io_failed, error, "saving what is given up to " + path};
 }

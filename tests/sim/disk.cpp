@@ -149,8 +149,8 @@ int SimDisk::execute(const Pending& pending) {
 }
 
 void SimDisk::fail_flushes(const Pending& pending, int error) {
-  flush_error_ = error;
-  if (!drive_.drops_unflushed) return;
+  flush_error_ = port::flush_result(error);
+  if (flush_error_ == 0 || !drive_.drops_unflushed) return;
   drive_.media.flush_failed(pending.flush_point, [this] { return random_.chance(70); });
 }
 

@@ -37,8 +37,4 @@ class Barrier {
   Done done_;
 };
 
-/// A node whose component cannot flush has nothing volatile as far as it knows: EOPNOTSUPP counts
-/// as flushed (it is reported once elsewhere), everything else is an error.
-int flush_result(int error);
-
 }  // namespace hast::core

@@ -1,7 +1,7 @@
 // The local component as a resource holds it while its role lasts: submissions of one turn of the
 // loop go out together, at its end, and the disk behind it can be closed and replaced while the
 // core lives on. Closed, every operation fails with ENXIO. Replaced only while nothing is in
-// flight. It tells when a flush failed, and all do from then on (port::Disk).
+// flight. It tells of each flush that failed, before the one who asked for it hears.
 #pragma once
 
 #include <algorithm>
@@ -20,11 +20,11 @@ namespace hast::engine {
 class LocalDisk final : public port::Disk {
  public:
   LocalDisk(std::unique_ptr<port::Disk> disk, TurnEnd& turn_end,
-            std::function<void(int)> flush_failing)
+            std::function<void(int)> flush_failed)
       : disk_(std::move(disk)),
         geometry_(disk_->geometry()),
         turn_end_(turn_end),
-        flush_failing_(std::move(flush_failing)) {}
+        flush_failed_(std::move(flush_failed)) {}
 
   port::DiskGeometry geometry() const override { return geometry_; }
 
@@ -46,7 +46,6 @@ class LocalDisk final : public port::Disk {
   }
 
   void flush_again() override {
-    flush_failed_ = false;
     if (disk_) disk_->flush_again();
   }
   bool completes_in_kick() const override { return !disk_ || disk_->completes_in_kick(); }
@@ -56,7 +55,6 @@ class LocalDisk final : public port::Disk {
   void replace_with(LocalDisk& other) {
     disk_ = std::move(other.disk_);
     geometry_ = other.geometry_;
-    flush_failed_ = other.flush_failed_;
   }
 
  private:
@@ -77,8 +75,7 @@ class LocalDisk final : public port::Disk {
     op.completed = found->completed;
     op.owner = found->owner;
     flushes_.erase(found);
-    const bool failed = op.error != 0 && op.error != EOPNOTSUPP;
-    if (failed && !std::exchange(flush_failed_, true)) flush_failing_(op.error);
+    if (port::flush_result(op.error) != 0) flush_failed_(op.error);
     op.completed(op);  // may destroy this object
   }
 
@@ -86,9 +83,8 @@ class LocalDisk final : public port::Disk {
   port::DiskGeometry geometry_;
   IntrusiveList<port::DiskOp, port::DiskOp> refused_;
   TurnEnd& turn_end_;
-  std::function<void(int)> flush_failing_;  // gets the errno
-  std::vector<Flush> flushes_;              // under way
-  bool flush_failed_ = false;
+  std::function<void(int)> flush_failed_;  // gets the errno
+  std::vector<Flush> flushes_;             // under way
 };
 
 }  // namespace hast::engine

@@ -3,9 +3,10 @@
 // executor, never from inside submit(). Operations may complete in any order; a flush makes durable
 // every operation that had completed before the flush was submitted. After one that failed nobody
 // knows what is durable, so all fail until the disk is opened again, or told that everybody who
-// relied on one has heard of it (EOPNOTSUPP is no failure).
+// relied on one has heard of it.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,10 @@ struct DiskOp : ListNode<DiskOp> {
   void (*completed)(DiskOp&) = nullptr;
   void* owner = nullptr;  // for the one who set `completed`
 };
+
+/// A component that cannot flush has nothing volatile as far as anybody knows: EOPNOTSUPP counts as
+/// flushed (it is reported once elsewhere), everything else is an error.
+constexpr int flush_result(int error) { return error == EOPNOTSUPP ? 0 : error; }
 
 /// Binds an op's completion to a member function: `completes_with<&Cls::read_done>(op, this)`.
 template <auto method, class T>

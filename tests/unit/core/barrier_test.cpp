@@ -146,8 +146,8 @@ TEST_CASE("a barrier may be started from the end of the former one") {
 }
 
 TEST_CASE("flush_result: a missing flush is no error, any other error is") {
-  CHECK(flush_result(0) == 0);
-  CHECK(flush_result(EOPNOTSUPP) == 0);
-  CHECK(flush_result(EIO) == EIO);
-  CHECK(flush_result(ENOTCONN) == ENOTCONN);
+  CHECK(port::flush_result(0) == 0);
+  CHECK(port::flush_result(EOPNOTSUPP) == 0);
+  CHECK(port::flush_result(EIO) == EIO);
+  CHECK(port::flush_result(ENOTCONN) == ENOTCONN);
 }
