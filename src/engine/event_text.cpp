@@ -9,7 +9,10 @@ namespace hast::engine {
 EventText describe(const core::Event& event) {
   using Kind = core::Event::Kind;
   const std::string bytes = humanize_bytes(event.bytes);
-  const std::string_view io = to_string(event.io);
+  const std::string io =
+      event.io == IoKind::flush
+          ? "a flush"
+          : fmt::format("a {} at byte {}", to_string(event.io), event.offset_bytes);
   const std::string why = event.error != 0 ? errno_text(event.error) : "";
   switch (event.kind) {
     case Kind::sync_started:
@@ -39,9 +42,9 @@ EventText describe(const core::Event& event) {
       return {LogLevel::info, "Nodes are in sync.", ""};
     case Kind::local_io_failed:
       return {LogLevel::error,
-              fmt::format("The local component failed a {} at byte {}: {}. The other "
+              fmt::format("The local component failed {}: {}. The other "
                           "node stands in where it can; check the disk.",
-                          io, event.offset_bytes, why),
+                          io, why),
               ""};
     case Kind::local_lost:
       return {LogLevel::error,
@@ -75,9 +78,9 @@ EventText describe(const core::Event& event) {
               ""};
     case Kind::peer_io_failed:
       return {LogLevel::error,
-              fmt::format("The peer failed a {} at byte {}: {}. What it lacks stays "
+              fmt::format("The peer failed {}: {}. What it lacks stays "
                           "marked; check the disk of the peer.",
-                          io, event.offset_bytes, why),
+                          io, why),
               ""};
     case Kind::primary_left:
       return {LogLevel::info,
