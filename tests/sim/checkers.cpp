@@ -28,12 +28,16 @@ bool belong_together(Machine& one, Machine& other) {
   return mine && theirs && mine->resuid == theirs->resuid && mine->resuid != 0;
 }
 
+bool is_untracked(Machine& machine) {
+  const Result<ondisk::Metadata> facts = machine.metadata();
+  return facts && facts->generations.synced == Generations::kUntracked;
+}
+
 namespace {
 
 /// Its facts say that the maps alone do not tell what differs: everything will be copied.
 bool maps_do_not_tell(Machine& machine) {
-  const Result<ondisk::Metadata> facts = machine.metadata();
-  return facts->inconsistent || facts->generations.synced == Generations::kUntracked;
+  return machine.metadata()->inconsistent || is_untracked(machine);
 }
 
 }  // namespace
@@ -177,16 +181,6 @@ bool MarkGuard::marked(Machine& machine, std::uint64_t extent) const {
   return (std::to_integer<unsigned>(bits) >> (extent % 8) & 1) != 0;
 }
 
-/// It says, and no crash makes it forget, that it has changed and nobody knows where.
-bool MarkGuard::says_untracked(Machine& machine) const {
-  const auto copy = [&](std::uint64_t offset) {
-    return ondisk::decode(bytes_of(machine, layer_, offset, ondisk::kMetadataBytes));
-  };
-  const ondisk::Layout& layout = &machine == &world_.a() ? layout_a_ : layout_b_;
-  const Result<ondisk::Metadata> facts = ondisk::choose(copy(0), copy(*layout.second_copy));
-  return facts && facts->generations.synced == Generations::kUntracked;
-}
-
 /// It gave up its disk. What it had sent when it went down may still be on its way, until the
 /// other one has noticed.
 bool MarkGuard::has_no_map(Machine& machine) {
@@ -228,7 +222,7 @@ void MarkGuard::look(Machine& machine, const port::DiskOp& op) {
   for (std::uint64_t e = begin / layout.extent_bytes; e <= last; ++e) {
     if (marked(machine, e) || marked(other, e)) continue;
     // Nothing to mark in (INV-12), and only an original cannot note that.
-    if (says_untracked(machine)) continue;
+    if (is_untracked(machine)) continue;
     if (has_no_map(other) && !(is_native(machine) && is_native(other))) continue;
     wrong_.push_back(fmt::format("at {:.6f} {} writes data at byte {} under extent {}, not marked",
                                  static_cast<double>(world_.now().count()) / 1e9, machine.host(),

@@ -15,6 +15,8 @@ enum class Layer { durable, newest };
 
 /// Both have the same resource id: they have met.
 bool belong_together(Machine& one, Machine& other);
+/// It says, and no crash makes it forget, that it has changed and nobody knows where (INV-12).
+bool is_untracked(Machine& machine);
 Bitmap map_of(Machine& machine, Layer layer);
 
 /// INV-2, as it can be seen: an extent that neither node has marked is equal on both. Holds at
@@ -84,7 +86,6 @@ class MarkGuard {
   void look(Machine& machine, const port::DiskOp& op);
   bool marked(Machine& machine, std::uint64_t extent) const;
   bool has_no_map(Machine& machine);
-  bool says_untracked(Machine& machine) const;
   bool is_repair(Machine& machine, const port::DiskOp& op);
 
   World& world_;

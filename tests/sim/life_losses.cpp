@@ -137,8 +137,7 @@ void Life::restart_primary() {
 
 /// It was told, while the primary gave up its disk perhaps as its last deed (INV-12).
 bool Life::stands_alone(Machine& machine) {
-  const Result<ondisk::Metadata> facts = machine.metadata();
-  return facts && facts->generations.synced == Generations::kUntracked && !facts->inconsistent &&
+  return is_untracked(machine) && !machine.metadata()->inconsistent &&
          belong_together(world_.a(), world_.b());
 }
 
