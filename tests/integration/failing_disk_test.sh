@@ -2,24 +2,20 @@
 # The local component of the primary fails, first reads, then everything: the peer stands in, the
 # client's device stays, every answer is right. INV-11, INV-12.
 . "$(dirname "$0")/lib.sh"
-[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && command -v nbdfuse nbdkit fusermount3 > /dev/null || skip "needs nbdkit, nbdfuse and FUSE"
+needs_fuse
+command -v nbdkit > /dev/null || skip "needs nbdkit"
 SIZE=64M
 ON_LOCAL_ERROR=${1:-detach}
 
 # a's component: a file that FUSE serves from a disk which fails as long as a trigger file exists.
 truncate -s "$SIZE" "$DIR/real"
-mkdir "$DIR/fuse"
 nbdkit -f -U "$DIR/real.sock" -P "$DIR/nbdkit.pid" --filter=error file "$DIR/real" \
   error-pread=EIO error-pread-rate=100% error-pread-file="$DIR/fail-reads" \
   error-pwrite=EIO error-pwrite-rate=100% error-pwrite-file="$DIR/fail-writes" &
 NBDKIT=$!
 PIDS+=("$NBDKIT")
 expect_soon test -s "$DIR/nbdkit.pid"
-nbdfuse -P "$DIR/fuse.pid" "$DIR/fuse/disk" "nbd+unix:///?socket=$DIR/real.sock" &
-PIDS+=("$!")
-on_exit fusermount3 -u -z "$DIR/fuse"
-until_true 5 test -s "$DIR/fuse.pid" || skip "nbdfuse does not work here"
-DISK_a=$DIR/fuse/disk
+fuse_disk a "$DIR/real.sock"
 
 connected_pair
 client a --ops 600 --depth 8

@@ -2,20 +2,17 @@
 # A disk that fails to flush for a moment, first the secondary's, then that of a primary
 # without a peer: nobody restarts anything, and no flush is believed that should not be. INV-13.
 . "$(dirname "$0")/lib.sh"
-[ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && command -v nbdfuse fusermount3 > /dev/null || skip "needs nbdfuse and FUSE"
+needs_fuse
 SIZE=32M
 
 # A component with a cache, and faults that are files in $DIR/NODE-faults.
 volatile_disk() { # NODE
   truncate -s "$SIZE" "$DIR/$1-real"
-  mkdir "$DIR/$1-faults" "$DIR/$1-fuse"
+  mkdir "$DIR/$1-faults"
   "$PY" "$HERE/torture/volatile_disk.py" "$DIR/$1-sock" "$DIR/$1-real" "$DIR/$1-faults" 1 &
   PIDS+=("$!")
   expect_soon test -S "$DIR/$1-sock"
-  nbdfuse -P "$DIR/$1-pid" "$DIR/$1-fuse/disk" "nbd+unix:///?socket=$DIR/$1-sock" &
-  PIDS+=("$!")
-  on_exit fusermount3 -u -z "$DIR/$1-fuse"
-  until_true 5 test -s "$DIR/$1-pid" || skip "nbdfuse does not work here"
+  fuse_disk "$1" "$DIR/$1-sock"
 }
 flushes() { # NODE: it answers a flush without an error
   "$PY" -c 'import nbd, sys
@@ -25,8 +22,6 @@ handle.flush()' "$(uri "$1")" 2> /dev/null
 }
 volatile_disk a
 volatile_disk b
-DISK_a=$DIR/a-fuse/disk
-DISK_b=$DIR/b-fuse/disk
 
 connected_pair
 client a --ops 300 --depth 8

@@ -122,6 +122,22 @@ make_disks() {
   done
 }
 
+needs_fuse() {
+  [ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && command -v nbdfuse fusermount3 > /dev/null ||
+    skip "needs root, nbdfuse and FUSE"
+}
+
+# fuse_disk NODE SOCKET: the node's component becomes a file on FUSE, behind it the NBD server there.
+fuse_disk() {
+  local folder=$DIR/$1-fuse
+  mkdir "$folder"
+  nbdfuse -P "$folder.pid" "$folder/disk" "nbd+unix:///?socket=$2" &
+  PIDS+=("$!")
+  on_exit fusermount3 -u -z "$folder"
+  until_true 5 test -s "$folder.pid" || skip "nbdfuse does not work here"
+  declare -g "DISK_$1=$folder/disk"
+}
+
 # ctl NODE COMMAND [ARGUMENT...]: hastctl as that node.
 ctl() {
   local node=$1 command=$2
