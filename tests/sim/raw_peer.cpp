@@ -126,6 +126,8 @@ RawSession connect_as_primary(RawPeer& peer, World& world, Machine& secondary,
   const std::size_t map = reply->payload.size_bytes;
   world.run_until([&] { return session.requests->received().size() >= map; },
                   std::chrono::seconds(5));
+  const std::vector<std::byte>& bytes = session.requests->received();
+  session.map.assign(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(map));
   session.requests->take(map);
   return session;
 }

@@ -77,6 +77,7 @@ class RawPeer final : private Door {
 struct RawSession {
   std::unique_ptr<RawEnd> requests;  // C1 of the wire specification
   std::unique_ptr<RawEnd> replies;   // C2
+  std::vector<std::byte> map;        // what a secondary sent of it, as it is on disk
 };
 
 /// Plays a primary towards a hastd that is secondary. Null ends if it refused.

@@ -1,6 +1,7 @@
 // What a process finds on its component was written by another one, which may have been killed
 // before it flushed: it must not be trusted to outlast the power.
 #include "checkers.hpp"
+#include "raw_peer.hpp"
 #include "support/catch.hpp"
 
 using namespace hast;
@@ -46,8 +47,7 @@ TEST_CASE("a component that cannot be flushed is refused") {
   }
 }
 
-// A flush that failed
-// ------------------------------------------------------------------------------
+// A flush that failed ----------------------------------------------------------------------------
 
 namespace {
 
@@ -58,7 +58,62 @@ DiskFault failing_flushes(unsigned times) {
   return fault;
 }
 
+/// A secondary that has heard from its primary, an original, of a write at the third extent and of
+/// a flush, and failed the flush.
+struct FailedFlush {
+  FailedFlush() : peer(world, world.a().host()) {
+    world.b().boot();
+    REQUIRE(world.b().role(Role::secondary)->has_value());
+    facts.resource = "shared";
+    facts.virgin = true;
+    facts.resuid = 5;
+    const RawSession session = connect_as_primary(peer, world, world.b(), facts);
+    REQUIRE(session.requests);
+    facts.virgin = false;
+    wire::Request write;
+    write.command = wire::Command::write;
+    write.seq = 1;
+    write.offset_bytes = 2 * world.b().layout().extent_bytes;
+    write.length_bytes = 4096;
+    write.payload.size_bytes = 4096;
+    session.requests->send(write);
+    session.requests->send_bytes(std::vector<std::byte>(4096, std::byte{7}));
+    REQUIRE(peer.next_frame(*session.replies));
+    before = world.b().metadata()->sequence;
+    world.b().drive().faults.push_back(failing_flushes(1));
+    wire::Request flush;
+    flush.command = wire::Command::flush;
+    flush.seq = 2;
+    session.requests->send(flush);
+    REQUIRE(world.run_until(
+        [this] { return world.logged("was opened again after its failure") > 0; }, 5s));
+  }
+
+  World world;
+  RawPeer peer;
+  wire::SecondHello facts;
+  std::uint64_t before = 0;  // sequence of its metadata
+};
+
 }  // namespace
+
+TEST_CASE("INV-13: what a secondary relied on before a failed flush it writes anew") {
+  FailedFlush failed;
+  CHECK(failed.world.run_until(
+      [&] { return failed.world.b().metadata()->sequence > failed.before; }, 5s));
+}
+
+TEST_CASE(
+    "INV-13: what a secondary was sent before a failed flush, and may have lost, it asks for") {
+  FailedFlush failed;
+  const RawSession session =
+      connect_as_primary(failed.peer, failed.world, failed.world.b(), failed.facts);
+  REQUIRE_FALSE(session.map.empty());
+  Bitmap map(failed.world.b().layout().extents);
+  map.import_bytes(ConstByteSpan(session.map).first(failed.world.b().layout().map_bytes));
+  CHECK(map.test(2));
+  CHECK(map.count() == 1);
+}
 
 TEST_CASE("INV-13: a secondary whose flush failed opens its component again and is brought up") {
   World world;

@@ -64,6 +64,7 @@ class FakeDisk final : public port::Disk {
     }
     held_.push_back({&op, media_.flush_point()});
   }
+  void flush_again() override { ++flush_agains_; }
 
   // Completing.
   using Choice = std::function<bool(const port::DiskOp&)>;
@@ -121,6 +122,7 @@ class FakeDisk final : public port::Disk {
     return logged([kind](const DiskLogEntry& entry) { return entry.kind == kind; });
   }
   std::uint64_t submitted() const { return submitted_; }
+  unsigned flush_agains() const { return flush_agains_; }
   /// Pairs of changes of the same bytes that were under way at once: their order is anybody's.
   std::uint64_t racing_writes() const { return racing_writes_; }
 
@@ -202,6 +204,7 @@ class FakeDisk final : public port::Disk {
   std::vector<DiskLogEntry> log_;
   std::function<void(const port::DiskOp&)> watcher_;
   std::uint64_t submitted_ = 0;
+  unsigned flush_agains_ = 0;
   std::uint64_t racing_writes_ = 0;
   bool cut_ = false;
   bool without_cache_ = false;

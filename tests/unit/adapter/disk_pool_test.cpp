@@ -11,8 +11,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <new>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "hast/adapter/component_disk.hpp"
@@ -243,9 +245,21 @@ TEST_CASE("Many operations at once all complete with their own bytes") {
   }
 }
 
+// Those the kernel made of this process, to wait behind a ring for what would have to.
+std::size_t kernel_threads() {
+  std::size_t count = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream comm(task.path() / "comm");
+    std::string name;
+    if (comm >> name && name.starts_with("iou-wrk")) ++count;
+  }
+  return count;
+}
+
 // tmpfs is such a one, where it can be used past the page cache at all (Linux 6.6), and FUSE.
 TEST_CASE("A file system that always waits is left to the threads") {
   if (!std::filesystem::is_directory("/dev/shm")) return;
+  const std::size_t before = kernel_threads();
   World world(Way::direct_ring, "/dev/shm");
   std::vector<TestOp> ops(40);
   for (const IoKind kind : {IoKind::write, IoKind::read}) {
@@ -260,9 +274,10 @@ TEST_CASE("A file system that always waits is left to the threads") {
       CHECK(op.holds(7));
     }
   }
+  CHECK(kernel_threads() <= before);
 }
 
-// Linux since 6.13 works off twenty of them at a time, and does not speak again for the rest.
+// Linux since 6.13 hands out twenty of them at a time, and speaks again when it has more.
 TEST_CASE("However many completions have come meanwhile, all are taken up, without another kick") {
   World world(any_way());
   std::vector<TestOp> ops(200);

@@ -217,6 +217,28 @@ TEST_CASE("INV-2: after a flush that failed none of this node proves anything") 
   CHECK(rig.client().error(flushed) == EIO);
 }
 
+TEST_CASE(
+    "INV-4: a disk may flush again, but not between a write of map or metadata and its flush") {
+  PrimaryRig rig;
+  rig.start();
+  rig.client().write(0, 4096, 5);
+  const bool is_marked = GENERATE(false, true);
+  const auto is_stored = [&](const port::DiskOp& op) {
+    const bool is_map = op.offset_bytes == ondisk::kMapOffset;
+    const bool is_data = op.offset_bytes == rig.shape().layout().data_offset;
+    return op.kind == IoKind::write && !is_data && is_map != is_marked;
+  };
+  while (rig.disk().held_of(is_stored) == 0) rig.disk().complete();
+  rig.primary().flush_failed(EIO);
+  for (int i = 0; i < 20; ++i) rig.primary().tick();
+  CHECK(rig.disk().flush_agains() == 0);
+  rig.settle();
+  rig.tick();
+  CHECK(rig.disk().flush_agains() == 1);
+  rig.tick(20);
+  CHECK(rig.disk().flush_agains() == 1);
+}
+
 TEST_CASE("INV-4: what a failed flush may have dropped is written anew by the next start") {
   PrimaryRig rig;
   rig.start_filled(3, 1);
