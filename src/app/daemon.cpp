@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/strand.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <optional>
 #include <thread>
 
+#include "hast/adapter/busy_poll.hpp"
 #include "hast/adapter/clock.hpp"
 #include "hast/adapter/daemonize.hpp"
 #include "hast/adapter/hook_exec.hpp"
@@ -90,15 +92,23 @@ class Daemon {
     tasks_.spawn(handle_signals());
     tasks_.spawn(report_alive());
     tell_service(service_.ready());
-    std::vector<std::thread> others;
-    for (unsigned i = 1; i < threads_; ++i) others.emplace_back([this] { context_.run(); });
-    context_.run();
-    for (std::thread& thread : others) thread.join();
+    if (threads_ == 1) {
+      adapter::run_polling(context_, [this] { return prospect(); });
+    } else {
+      std::vector<std::thread> others;
+      for (unsigned i = 1; i < threads_; ++i) others.emplace_back([this] { context_.run(); });
+      context_.run();
+      for (std::thread& thread : others) thread.join();
+    }
     log_.info("Exiting.");
     return 0;
   }
 
  private:
+  adapter::Prospect prospect() const {
+    return {std::chrono::microseconds(node_.config().busy_poll_us), node_.usage()};
+  }
+
   engine::Awaitable<void> handle_signals() {
     for (;;) {
       const auto [error, number] =

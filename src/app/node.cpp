@@ -365,6 +365,12 @@ engine::Awaitable<void> Node::adjust_resource(MemberPtr member, config::Resource
                                  boost::asio::use_awaitable);
 }
 
+Usage Node::usage() const {
+  Usage usage;
+  for (const auto& [name, member] : members_) usage += member->resource->usage();
+  return usage;
+}
+
 engine::Awaitable<void> Node::reload(config::Config config) {
   const std::vector<config::Change> changes = config::diff(config_, config);
   for (const config::Change& change : changes) log_.info("Reload: {}", config::to_string(change));

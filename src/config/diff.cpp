@@ -83,6 +83,8 @@ void compare_daemon(const Config& before, const Config& after, std::vector<Chang
   for (const ConfiguredAddress& address : before.listen)
     if (!listens_on(after, address)) to.push_back({Kind::listen_removed, {}, address.text, {}});
   change.text(Kind::threads, std::to_string(before.threads), std::to_string(after.threads));
+  change.text(Kind::busy_poll, std::to_string(before.busy_poll_us),
+              std::to_string(after.busy_poll_us));
 }
 
 std::vector<std::string_view> names_in_both(const Config& of, const Config& other) {
@@ -125,6 +127,7 @@ Effect effect_of(Kind kind, Role role) {
     case Kind::pidfile:
     case Kind::listen_added:
     case Kind::listen_removed:
+    case Kind::busy_poll:
     case Kind::resource_removed:
     case Kind::resource_added:
     case Kind::resource_order:
@@ -172,6 +175,8 @@ std::string_view to_string(Kind kind) {
       return "listen";
     case Kind::threads:
       return "threads";
+    case Kind::busy_poll:
+      return "busy_poll";
     case Kind::resource_removed:
     case Kind::resource_added:
     case Kind::resource_order:

@@ -81,6 +81,7 @@ struct DaemonKeys {
 
 struct Document : DaemonKeys {
   Given<std::uint32_t> threads;
+  Given<std::uint32_t> busy_poll;
   std::vector<Named<DaemonKeys>> nodes;
   Settings defaults;
   std::vector<Named<Resource>> resources;

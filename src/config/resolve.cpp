@@ -181,6 +181,7 @@ void resolve_daemon(const Document& document, const NodeIdentity& node, Config& 
                    fixed_address("tcp6://[::]:8457", kDefaultPort)};
   inherit(config.listen, {&keys.listen});
   inherit(config.threads, {&document.threads});
+  inherit(config.busy_poll_us, {&document.busy_poll});
 }
 
 /// What only one resource of a node may have: two of them would write the same disk, or fight for

@@ -168,8 +168,9 @@ Result<void> store_resources(const Node& node, Document& into) {
 }
 
 constexpr auto kDocument =
-    join(kDaemon<Document>, Table<Document, 4>{{
+    join(kDaemon<Document>, Table<Document, 5>{{
                                 {"threads", store<&Document::threads, value::threads>},
+                                {"busy_poll", store<&Document::busy_poll, value::busy_poll>},
                                 {"nodes", store_nodes},
                                 {"defaults", store_defaults},
                                 {"resources", store_resources},

@@ -63,15 +63,16 @@ Result<T> word(const yaml::Node& node, std::string_view what, Words words, Parse
   return wants(node, what, hint_for(node.text, words));
 }
 
-Result<std::uint32_t> number(const yaml::Node& node, std::string_view what, std::uint32_t last) {
+Result<std::uint32_t> number(const yaml::Node& node, std::string_view what, std::uint32_t last,
+                             std::uint32_t first = 1) {
   if (node.kind != yaml::Node::Kind::scalar || node.quoted || !is_number(node.text))
     return wants(node, what);
   std::uint32_t value = 0;
   const char* end = node.text.data() + node.text.size();
   const auto [stop, error] = std::from_chars(node.text.data(), end, value);
-  if (error != std::errc{} || stop != end || value < 1 || value > last)
-    return yaml::error_at(node.mark,
-                          fmt::format("{} is out of range: 1 to {} is allowed", node.text, last));
+  if (error != std::errc{} || stop != end || value < first || value > last)
+    return yaml::error_at(
+        node.mark, fmt::format("{} is out of range: {} to {} is allowed", node.text, first, last));
   return value;
 }
 
@@ -136,6 +137,9 @@ Result<std::uint32_t> fence_timeout(const yaml::Node& node) {
 }
 Result<std::uint32_t> threads(const yaml::Node& node) {
   return number(node, "a number of threads", kMaxThreads);
+}
+Result<std::uint32_t> busy_poll(const yaml::Node& node) {
+  return number(node, "a number of microseconds", kMaxBusyPollMicroseconds, 0);
 }
 Result<std::uint32_t> connections(const yaml::Node& node) {
   return number(node, "a number of connections", kMaxConnections);

@@ -16,6 +16,7 @@ Result<bool> flag(const yaml::Node& node);
 Result<std::uint32_t> timeout(const yaml::Node& node);
 Result<std::uint32_t> heartbeat(const yaml::Node& node);
 Result<std::uint32_t> threads(const yaml::Node& node);
+Result<std::uint32_t> busy_poll(const yaml::Node& node);
 Result<std::uint32_t> connections(const yaml::Node& node);
 Result<std::uint32_t> nbd_device(const yaml::Node& node);  // N of /dev/nbdN
 

@@ -422,4 +422,10 @@ PrimaryStatus Primary::status() const {
   return status;
 }
 
+Usage Primary::usage() {
+  Usage usage = slots_.usage();
+  usage += {resync_.in_flight(), resync_.in_flight()};
+  return usage;
+}
+
 }  // namespace hast::core

@@ -77,6 +77,7 @@ void Secondary::session_ended() {
 PeerRequest* Secondary::acquire() {
   PeerRequest* request = free_.pop_front();
   if (request == nullptr) return nullptr;
+  usage_.taken();
   request->state = PeerRequest::State::receiving;
   request->session = session_;
   request->error = 0;
@@ -351,6 +352,7 @@ void Secondary::reply_sent(PeerReply& reply) {
 
 void Secondary::recycle(PeerRequest& request) {
   request.state = PeerRequest::State::free;
+  usage_.returned();
   free_.push_front(request);
   host_.request_freed();
   if (quiet()) host_.changed();

@@ -442,4 +442,10 @@ ResourceStatus Resource::status() const {
   return status;
 }
 
+Usage Resource::usage() {
+  if (primary_) return primary_->usage();
+  if (secondary_) return secondary_->usage();
+  return {};
+}
+
 }  // namespace hast::engine

@@ -49,6 +49,8 @@ class Node final : private engine::ResourceDirectory {
 
   adapter::Departure& departure() { return departure_; }
   const config::Config& config() const { return config_; }
+  /// Of requests, all resources together; not with several threads.
+  Usage usage() const;
 
  private:
   struct Member {

@@ -72,6 +72,7 @@ struct Config {
   /// Nothing was configured: tcp4 and tcp6 wildcards, of which the second is best effort.
   bool listen_is_default = false;
   std::uint32_t threads = 1;
+  std::uint32_t busy_poll_us = 60;        // at most before a sleep, 0: never; with one thread only
   std::vector<ResourceConfig> resources;  // in file order: the meaning of `all`
 
   bool operator==(const Config&) const = default;
@@ -88,6 +89,7 @@ inline constexpr std::uint32_t kMaxTimeoutSeconds = 24 * 60 * 60;
 inline constexpr std::uint32_t kMaxHeartbeatSeconds = 60;
 inline constexpr std::uint32_t kMaxFenceSeconds = 3600;
 inline constexpr std::uint32_t kMaxThreads = 64;
+inline constexpr std::uint32_t kMaxBusyPollMicroseconds = 1000;
 inline constexpr std::uint32_t kMaxConnections = 16;
 inline constexpr std::uint32_t kMaxDeviceIndex = 4095;
 inline constexpr std::size_t kMaxResources = 1024;

@@ -19,6 +19,7 @@ struct Change {
     listen_added,
     listen_removed,
     threads,
+    busy_poll,
     // The set of resources.
     resource_removed,
     resource_added,

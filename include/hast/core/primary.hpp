@@ -166,6 +166,8 @@ class Primary final : public port::RequestSink,
   std::uint32_t extent_bytes() const { return volume_.map.extent_bytes(); }
   std::uint64_t map_bytes() const { return (volume_.map.extents() + 7) / 8; }
   PrimaryStatus status() const;
+  /// Of slots and ranges of a resync. A second reading does not show the first one's most.
+  Usage usage();
 
  private:
   using SlotList = IntrusiveList<Slot, Slot>;

@@ -49,6 +49,7 @@ class Resync {
 
   bool running() const { return running_; }
   bool idle() const { return in_flight_ == 0; }
+  std::size_t in_flight() const { return in_flight_; }  // ranges
   std::uint64_t copied_bytes() const { return copied_bytes_; }
   std::uint64_t total_bytes() const { return total_bytes_; }
 

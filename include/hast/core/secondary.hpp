@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "hast/base/bitmap.hpp"
+#include "hast/base/usage.hpp"
 #include "hast/core/buffer.hpp"
 #include "hast/core/component.hpp"
 #include "hast/core/event.hpp"
@@ -150,6 +151,8 @@ class Secondary final : private MetadataWriter::Observer {
   IoStatistics statistics() const { return io_; }
   const RecentWrites& recent_writes() const { return recent_; }
   std::size_t requests_free() const { return free_.size(); }
+  /// Of requests. A second reading does not show the first one's most.
+  Usage usage() { return usage_.read(); }
   std::size_t local_queue() const { return in_order_.size(); }
   std::size_t send_queue() const { return replies_.size(); }
 
@@ -192,6 +195,7 @@ class Secondary final : private MetadataWriter::Observer {
   std::deque<PeerRequest> requests_;  // a deque: requests have nodes and never move
   RangeLock locks_;
   List free_;
+  UsageMeter usage_;
   List ordering_;  // orders that wait for their metadata to be durable
   List held_;      // what arrived behind a sync_begin or an alone that is not durable yet
   List in_order_;  // submitted and not finished, in the order of arrival

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "hast/base/usage.hpp"
 #include "hast/core/buffer.hpp"
 #include "hast/core/completion.hpp"
 #include "hast/core/dirty_map.hpp"
@@ -59,6 +60,7 @@ class SlotPool {
   void put(Slot& slot);
   bool all_free() const { return free_.size() == slots_.size(); }
   std::size_t free_count() const { return free_.size(); }
+  Usage usage() { return usage_.read(); }
   std::size_t size() const { return slots_.size(); }
   std::deque<Slot>& slots() { return slots_; }
   const std::deque<Slot>& slots() const { return slots_; }
@@ -67,6 +69,7 @@ class SlotPool {
   AlignedBuffer buffers_;
   std::deque<Slot> slots_;  // a deque: slots have nodes and never move
   IntrusiveList<Slot, Slot> free_;
+  UsageMeter usage_;
 };
 
 }  // namespace hast::core

@@ -91,6 +91,8 @@ class Resource final : private core::PrimaryHost,
   Awaitable<Result<Discarded>> discard_own_changes(DiscardOrder order);
 
   ResourceStatus status() const;
+  /// Of requests, in whichever role. A second reading does not show the first one's most.
+  Usage usage();
 
   // Connections of a primary, from the acceptor. A refusal is for the peer; the stream is then
   // back.

@@ -118,13 +118,16 @@ TEST_CASE("changes of the daemon come first and in their own words") {
   after.pidfile = "/run/p";
   after.listen = {address("tcp://10.0.0.9"), address("tcp://10.0.0.8")};
   after.threads = 2;
+  after.busy_poll_us = 0;
   CHECK(words(diff(base(), after)) ==
         std::vector<std::string>{"control changed from /run/ctl to /run/other",
                                  "pidfile changed from /run/pid to /run/p",
                                  "listen: tcp://10.0.0.9 added", "listen: tcp://10.0.0.8 added",
-                                 "listen: tcp://10.0.0.1 removed", "threads changed from 1 to 2"});
+                                 "listen: tcp://10.0.0.1 removed", "threads changed from 1 to 2",
+                                 "busy_poll changed from 60 to 0"});
   CHECK(effect_of(Kind::threads, Role::primary) == Effect::daemon);
   CHECK(effect_of(Kind::control, Role::primary) == Effect::live);
+  CHECK(effect_of(Kind::busy_poll, Role::primary) == Effect::live);
 }
 
 TEST_CASE("resources come, go and change places") {

@@ -20,9 +20,11 @@ TEST_CASE("unknown keys are refused with their place and the nearest valid key")
         "f:1:29: unknown key \"remot\": did you mean \"remote\"?");
   CHECK(refused(resource_with("    frontend: {tpye: nbd}\n")) ==
         "f:5:16: unknown key \"tpye\": did you mean \"type\"?");
-  CHECK(refused("colour: red\n") ==
-        "f:1:1: unknown key \"colour\": valid: control, pidfile, listen, threads, nodes, defaults, "
-        "resources");
+  CHECK(
+      refused("colour: red\n") ==
+      "f:1:1: unknown key \"colour\": valid: control, pidfile, listen, threads, busy_poll, nodes, "
+      "defaults, "
+      "resources");
 }
 
 TEST_CASE("a key in the wrong place is told its right one") {
@@ -78,6 +80,11 @@ TEST_CASE("numbers out of range are refused") {
   CHECK(refused("defaults: {heartbeat: 61}") == "f:1:23: 61 is out of range: 1 to 60 is allowed");
   CHECK(refused("threads: 65") == "f:1:10: 65 is out of range: 1 to 64 is allowed");
   CHECK(parsed("threads: 64").threads == 64);
+  CHECK(refused("busy_poll: 1001") == "f:1:12: 1001 is out of range: 0 to 1000 is allowed");
+  CHECK(refused("busy_poll: 1ms") ==
+        "f:1:12: a number of microseconds is expected here, not \"1ms\"");
+  CHECK(parsed("busy_poll: 0").busy_poll_us == 0);
+  CHECK(parsed("threads: 1").busy_poll_us == 60);
 }
 
 TEST_CASE("addresses that mean nothing are refused") {

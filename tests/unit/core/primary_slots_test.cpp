@@ -255,6 +255,22 @@ TEST_CASE("status tells queues, slots and what is dirty") {
   CHECK(after.slots_free == rig.options().primary.slots);
 }
 
+TEST_CASE("usage tells what is under way, and the most of it since it was asked last") {
+  PrimaryRig rig;
+  rig.start_connected();
+  rig.client().write(0, 512, 1);
+  rig.client().write(4096, 512, 1);
+  rig.settle();
+  rig.client().write(0, 512, 1);
+  const Usage usage = rig.primary().usage();
+  CHECK(usage.now == 1);
+  CHECK(usage.most == 2);
+  CHECK(rig.primary().usage().most == 1);
+  rig.settle();
+  CHECK(rig.primary().usage().now == 0);
+  CHECK(rig.primary().usage().most == 0);
+}
+
 TEST_CASE("a call into the core from inside an answer delivers no other answer inside it") {
   PrimaryRig rig(slots(2));
   rig.start();

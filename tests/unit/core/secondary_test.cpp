@@ -434,6 +434,22 @@ TEST_CASE("a reply of the former session is never sent in the next, equal seqs o
   CHECK(replies[0].data.size() == 512);
 }
 
+TEST_CASE("usage tells how many requests came at once, though all are answered when it is asked") {
+  SecondaryRig rig;
+  rig.start_session();
+  rig.write(1, 0, 512, 1);
+  rig.write(2, 512, 512, 1);
+  rig.disk().run_all();
+  CHECK(rig.answers().size() == 2);
+  rig.write(3, 0, 512, 1);
+  const Usage usage = rig.secondary().usage();
+  CHECK(usage.now == 1);
+  CHECK(usage.most == 2);
+  rig.end_session();
+  rig.disk().run_all();
+  CHECK(rig.secondary().usage().now == 0);
+}
+
 TEST_CASE("a request acquired in the former session is not answered in the next") {
   SecondaryRig rig;
   rig.start_session();
