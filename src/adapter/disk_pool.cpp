@@ -64,6 +64,7 @@ Result<std::unique_ptr<DiskPool>> DiskPool::start(std::unique_ptr<Component> com
 DiskPool::DiskPool(std::unique_ptr<Component> component, Executor owner)
     : component_(std::move(component)),
       owner_(std::move(owner)),
+      one_writer_(component_->kind() == ComponentKind::file && !component_->is_direct()),
       post_memory_(std::make_unique<PostMemory>()) {}
 
 DiskPool::~DiskPool() {
@@ -98,10 +99,8 @@ void DiskPool::kick() {
   std::size_t wanted = 0;
   {
     const std::lock_guard lock(mutex_);
-    while (port::DiskOp* op = submitted_.pop_front())
-      (op->kind == IoKind::flush ? waiting_flushes_ : waiting_).push_back(*op);
-    const bool flush = !waiting_flushes_.empty() && !flushing_;
-    wanted = std::min(sleeping_, waiting_.size() + (flush ? 1 : 0));
+    while (port::DiskOp* op = submitted_.pop_front()) queue_for(op->kind).push_back(*op);
+    wanted = std::min(sleeping_, startable());
   }
   while (wanted-- > 0) work_arrived_.notify_one();
 }
@@ -129,12 +128,27 @@ void DiskPool::work() {
   }
 }
 
+DiskPool::OpList& DiskPool::queue_for(IoKind kind) {
+  if (kind == IoKind::flush) return waiting_flushes_;
+  return one_writer_ && kind != IoKind::read ? waiting_changes_ : waiting_;
+}
+
+// How many threads would find something to do.
+std::size_t DiskPool::startable() const {
+  const bool change = !waiting_changes_.empty() && !changing_;
+  const bool flush = !waiting_flushes_.empty() && !flushing_;
+  return waiting_.size() + (change ? 1 : 0) + (flush ? 1 : 0);
+}
+
 // One operation, or every flush that waits: the one call makes durable what any of them asks for,
 // and flushes can never hold all the threads.
 bool DiskPool::take(OpList& batch) {
   if (!flushing_ && !waiting_flushes_.empty()) {
     batch.splice_back(waiting_flushes_);
     flushing_ = true;
+  } else if (!changing_ && !waiting_changes_.empty()) {
+    batch.push_back(*waiting_changes_.pop_front());
+    changing_ = true;
   } else if (port::DiskOp* op = waiting_.pop_front()) {
     batch.push_back(*op);
   }
@@ -143,7 +157,9 @@ bool DiskPool::take(OpList& batch) {
 
 // True if the caller must post the delivery.
 bool DiskPool::finish(OpList& batch, int error) {
-  if (batch.front().kind == IoKind::flush) flushing_ = false;
+  const OpList& queue = queue_for(batch.front().kind);
+  if (&queue == &waiting_flushes_) flushing_ = false;
+  if (&queue == &waiting_changes_) changing_ = false;
   for (port::DiskOp& op : batch) op.error = error;
   done_.splice_back(batch);
   return !std::exchange(delivery_posted_, true);

@@ -44,6 +44,8 @@ class DiskPool final : public port::Disk {
   DiskPool(std::unique_ptr<Component> component, Executor owner);
   Result<void> start_threads(unsigned count);
   void work();
+  OpList& queue_for(IoKind kind);
+  std::size_t startable() const;
   bool take(OpList& batch);
   bool finish(OpList& batch, int error);
   void post_delivery();
@@ -51,15 +53,19 @@ class DiskPool final : public port::Disk {
 
   std::unique_ptr<Component> component_;
   Executor owner_;
+  /// The kernel changes a buffered file one by one: threads that did it would only fight for it.
+  const bool one_writer_;
   OpList submitted_;           // owner only: since the last kick()
   std::size_t in_flight_ = 0;  // owner only
 
   std::mutex mutex_;  // guards everything below
   std::condition_variable work_arrived_;
   OpList waiting_;
+  OpList waiting_changes_;  // with one writer
   OpList waiting_flushes_;
   OpList done_;
   std::size_t sleeping_ = 0;
+  bool changing_ = false;  // with one writer
   bool flushing_ = false;
   bool delivery_posted_ = false;
   bool stopping_ = false;

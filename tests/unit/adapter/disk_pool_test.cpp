@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -75,6 +76,7 @@ struct TestOp {
   }
   void completed(port::DiskOp&) {
     ++completions;
+    place = ++ended;
     thread = std::this_thread::get_id();
   }
   void submit_to(port::Disk& disk, IoKind kind, std::uint64_t block = 0) {
@@ -93,6 +95,8 @@ struct TestOp {
   Buffer buffer = make_buffer(0);
   port::DiskOp op;
   int completions = 0;
+  static inline int ended = 0;  // of all
+  int place = 0;                // among those
   std::thread::id thread;
 };
 
@@ -294,6 +298,20 @@ TEST_CASE("However many completions have come meanwhile, all are taken up, witho
     };
     while (!done())
       if (world.io.run_one_for(std::chrono::seconds(5)) == 0) FAIL("some never completed");
+  }
+}
+
+TEST_CASE("Changes of a buffered file are made one after the other") {
+  World world;  // of four threads
+  std::vector<TestOp> ops(400);
+  for (int round = 0; round < 20; ++round) {
+    for (std::size_t i = 0; i < ops.size(); ++i)
+      ops[i].submit_to(*world.disk, i % 3 == 0 ? IoKind::write_zeroes : IoKind::write, i);
+    for (TestOp& op : ops)
+      if (op.completions == round) world.finish(op);
+    CHECK(std::is_sorted(ops.begin(), ops.end(), [](const TestOp& one, const TestOp& other) {
+      return one.place < other.place;  // so they also end in their order
+    }));
   }
 }
 
