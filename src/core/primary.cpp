@@ -90,12 +90,17 @@ void Primary::cancel_wait(port::SlotWaiter& waiter) {
   if (waiter.is_linked()) waiters_.erase(waiter);
 }
 
+void Primary::put(Slot& slot) {
+  slots_.put(slot);
+  if (slots_.all_free()) resync_.clients_rest();
+}
+
 void Primary::release(port::IoRequest& request) {
   Slot& slot = static_cast<Slot&>(request);
   HAST_ASSERT(slot.with_client);
   slot.with_client = false;
   if (slot.in_core) return;
-  slots_.put(slot);
+  put(slot);
   if (!waiters_.empty() && !delivering_) host_.defer_delivery();
   if (slots_.all_free()) host_.changed();
 }
@@ -130,7 +135,7 @@ void Primary::submit(port::IoRequest& request) {
   Slot& slot = static_cast<Slot&>(request);
   HAST_ASSERT(slot.with_client && !slot.in_core);
   slot.in_core = true;
-  resync_.share();
+  resync_.client_asked();
   ++depth_;  // not an Entry: completions never run inside submit()
   if (!is_valid(slot)) {
     slot.answered = false;
@@ -484,7 +489,7 @@ void Primary::leave_core(Slot& slot) {
   slot.in_core = false;
   if (std::exchange(slot.degraded, false)) --degraded_writes_;
   if (!slot.with_client) {
-    slots_.put(slot);
+    put(slot);
     if (!waiters_.empty() && depth_ == 0 && !delivering_) host_.defer_delivery();
   }
   if (stopping_) run_last_barrier();

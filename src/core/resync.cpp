@@ -88,13 +88,24 @@ std::optional<Resync::Piece> Resync::next_piece() {
   return piece;
 }
 
-std::size_t Resync::window() const {
-  return shared_ranges_ > 0 ? std::min(kSharedWindow, ranges_.size()) : ranges_.size();
+void Resync::client_asked() {
+  shared_ranges_ = kSharedRanges;
+  if (++requests_ >= kRequestsPerRange) resume();
+}
+
+void Resync::resume() {
+  if (running_ && !pass_over_) pump();
+}
+
+bool Resync::may_begin() const {
+  if (shared_ranges_ == 0 || requests_ >= kRequestsPerRange) return in_flight_ < ranges_.size();
+  return in_flight_ == 0 && !observer_.clients_wait();
 }
 
 void Resync::pump() {
-  while (running_ && !pass_over_ && in_flight_ < window()) {
+  while (running_ && !pass_over_ && may_begin()) {
     if (const std::optional<Piece> piece = next_piece()) {
+      requests_ = 0;
       issue(*piece);
     } else {
       pass_over_ = true;

@@ -209,6 +209,7 @@ class Primary final : public port::RequestSink,
   void end_extents(Slot& slot);
   void answer(Slot& slot, int error);
   void leave_core(Slot& slot);
+  void put(Slot& slot);
   int failure_of(const Slot& slot) const;
 
   // Without the peer.

@@ -30,8 +30,9 @@ class Resync {
   };
 
   static constexpr std::size_t kDefaultWindow = 16;  // ranges of up to kBlockBytes
-  /// While there are clients: their requests queue behind what is under way.
-  static constexpr std::size_t kSharedWindow = 2;
+  /// While there are clients a range begins after so many of their requests, or when none is left:
+  /// a request has to queue behind what is under way.
+  static constexpr std::size_t kRequestsPerRange = 4;
   /// So many ranges after the last request was answered there are none: about a millisecond.
   static constexpr std::size_t kSharedRanges = 16;
 
@@ -44,8 +45,10 @@ class Resync {
   void stop();
   /// A write left these extents different again: copies in progress do not count.
   void invalidate(ExtentRange extents);
-  /// A client asks for something: from now on the window leaves room.
-  void share() { shared_ranges_ = kSharedRanges; }
+  /// A client asks for something: from now on requests and ranges take turns.
+  void client_asked();
+  /// The last one that waited for something has its answer.
+  void clients_rest() { resume(); }
 
   bool running() const { return running_; }
   bool idle() const { return in_flight_ == 0; }
@@ -79,7 +82,8 @@ class Resync {
   };
 
   void pump();
-  std::size_t window() const;
+  void resume();
+  bool may_begin() const;
   std::optional<Piece> next_piece();
   void issue(const Piece& piece);
   void locked(Range& range);
@@ -99,6 +103,7 @@ class Resync {
   std::vector<OpenExtent> open_;  // few: those of the window
   std::size_t in_flight_ = 0;
   std::size_t shared_ranges_ = 0;
+  std::size_t requests_ = 0;  // of clients, since the last range began
   bool running_ = false;
   bool pass_over_ = false;
   std::uint64_t cursor_extent_ = 0;
