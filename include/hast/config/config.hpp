@@ -72,7 +72,7 @@ struct Config {
   /// Nothing was configured: tcp4 and tcp6 wildcards, of which the second is best effort.
   bool listen_is_default = false;
   std::uint32_t threads = 1;
-  std::uint32_t busy_poll_us = 60;        // at most before a sleep, 0: never; with one thread only
+  std::uint32_t busy_poll_us = 100;       // at most before a sleep, 0: never; with one thread only
   std::vector<ResourceConfig> resources;  // in file order: the meaning of `all`
 
   bool operator==(const Config&) const = default;

@@ -124,7 +124,7 @@ TEST_CASE("changes of the daemon come first and in their own words") {
                                  "pidfile changed from /run/pid to /run/p",
                                  "listen: tcp://10.0.0.9 added", "listen: tcp://10.0.0.8 added",
                                  "listen: tcp://10.0.0.1 removed", "threads changed from 1 to 2",
-                                 "busy_poll changed from 60 to 0"});
+                                 "busy_poll changed from 100 to 0"});
   CHECK(effect_of(Kind::threads, Role::primary) == Effect::daemon);
   CHECK(effect_of(Kind::control, Role::primary) == Effect::live);
   CHECK(effect_of(Kind::busy_poll, Role::primary) == Effect::live);

@@ -20,7 +20,7 @@ control: /var/run/hastctl            # UNIX socket
 pidfile: /var/run/hastd.pid
 listen: [tcp://0.0.0.0:8457]         # one or a list; default as the original
 threads: 1                           # threads that run the io_context
-busy_poll: 100                       # microseconds it polls before it sleeps
+busy_poll: 50                        # microseconds it polls before it sleeps
 nodes:                               # optional per-node overrides of the above
   nodea: { listen: [tcp://127.0.0.1:8457], control: /tmp/a.ctl, pidfile: /tmp/a.pid }
 defaults: { replication: memsync, checksum: none, compression: hole, timeout: 20, metaflush: true, io: auto, exec: /path/hook }
@@ -46,7 +46,7 @@ TEST_CASE("the example of the manual means what it says") {
   CHECK(config.listen[0].text == "tcp://127.0.0.1:8457");
   CHECK_FALSE(config.listen_is_default);
   CHECK(config.threads == 1);
-  CHECK(config.busy_poll_us == 100);
+  CHECK(config.busy_poll_us == 50);
 
   REQUIRE(config.resources.size() == 1);
   const ResourceConfig& shared = config.resources[0];
