@@ -48,7 +48,9 @@ several_restarts() {
     some_writes 50
   done
 }
-in_log_since_start() { tac "$DIR/$1.log" | sed '/Role changed from init to primary/q' | grep -F -- "$2" > "$DIR/out"; }
+in_log_since_start() {
+  awk -v text="$2" '/Role changed from init to primary/ { seen = 0 } index($0, text) { seen = 1 } END { exit !seen }' "$DIR/$1.log"
+}
 
 connected_pair
 for TRANSPORT in unix tcp; do
