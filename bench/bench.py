@@ -7,6 +7,7 @@ import os
 import signal
 import statistics
 import sys
+import tempfile
 import time
 
 import curves
@@ -60,24 +61,35 @@ def measure(folder, args, out):
                 print(row, file=out, flush=True)
 
 
+def takes_direct(folder):
+    """Files there can be used past the page cache: not on tmpfs before Linux 6.6."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:
+            os.close(os.open(file.name, os.O_RDWR | os.O_DIRECT))
+        except OSError:
+            return False
+    return True
+
+
 def measure_cold(folder, args, out):
     """First touches of extents: what the map costs (INV-1), and what group commit hides of it."""
     print(f"\n### Cold writes in {folder}: 4 KiB random, QD 16, over {args.cold} MiB in extents of 2 MiB\n", file=out)
-    print("| metaflush | IOPS | p50 µs | p99 µs | CPU-µs per operation | ratio | spread |", file=out)
-    print("|---|--:|--:|--:|--:|--:|--:|", file=out, flush=True)
+    print("| io | metaflush | IOPS | p50 µs | p99 µs | CPU-µs per operation | ratio | spread |", file=out)
+    print("|---|---|--:|--:|--:|--:|--:|--:|", file=out, flush=True)
     names = {"fullsync-no": "false", "fullsync-yes": "true"}
-    extra = {name: [f"metaflush: {word}"] for name, word in names.items()}
-    with Servers(args.build, folder, args.cold, list(names), extra, baselines=()) as servers:
-        pairs = [servers.pair(name) for name in names]
-        samples = {one.name: [] for one in pairs}
-        for _ in range(args.rounds):
-            for one in pairs:
-                samples[one.name].append(fio(one, "randwrite", "4k", 16, args.seconds))
+    for io in ("buffered", "direct") if takes_direct(folder) else ("buffered",):
+        extra = {name: [f"metaflush: {word}", f"io: {io}"] for name, word in names.items()}
+        with Servers(args.build, folder, args.cold, list(names), extra, baselines=()) as servers:
+            pairs = [servers.pair(name) for name in names]
+            samples = {one.name: [] for one in pairs}
+            for _ in range(args.rounds):
+                for one in pairs:
+                    samples[one.name].append(fio(one, "randwrite", "4k", 16, args.seconds))
         base = median(samples["fullsync-no"], lambda s: s.iops)
         for one in pairs:
             own = samples[one.name]
             iops = median(own, lambda s: s.iops)
-            print(f"| {names[one.name]} | {iops:,.0f} | {median(own, lambda s: s.p50):,.0f} "
+            print(f"| {io} | {names[one.name]} | {iops:,.0f} | {median(own, lambda s: s.p50):,.0f} "
                   f"| {median(own, lambda s: s.p99):,.0f} | {cpu_words(own, one.processes)} | {iops / base:.2f} "
                   f"| ±{100 * half_spread(own):.0f} % |", file=out, flush=True)
 
