@@ -358,6 +358,7 @@ void Primary::tick() {
   // current.
   if (metadata_retry_ticks_ > 0 && --metadata_retry_ticks_ == 0) metadata_.commit();
   if (flush_lost_ != 0 && !stopping_) flushes_are_lost();
+  resync_.tick();
   const bool busy = resync_.running() || sync_ending_ || stopping_ || local_lost_ ||
                     order_.kind != PeerOrder::Kind::none;
   if (!volume_.outbox.released() || busy) return;

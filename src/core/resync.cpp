@@ -97,6 +97,12 @@ void Resync::resume() {
   if (running_ && !pass_over_) pump();
 }
 
+void Resync::tick() {
+  if (!idle()) return;
+  shared_ranges_ = 0;  // until the next request
+  resume();
+}
+
 bool Resync::may_begin() const {
   if (shared_ranges_ == 0 || requests_ >= kRequestsPerRange) return in_flight_ < ranges_.size();
   return in_flight_ == 0 && !observer_.clients_wait();

@@ -49,6 +49,9 @@ class Resync {
   void client_asked();
   /// The last one that waited for something has its answer.
   void clients_rest() { resume(); }
+  /// Once a second: a request may wait for this very resync (INV-13), so it does not wait for
+  /// turns.
+  void tick();
 
   bool running() const { return running_; }
   bool idle() const { return in_flight_ == 0; }
