@@ -77,7 +77,7 @@ void Secondary::session_ended() {
 PeerRequest* Secondary::acquire() {
   PeerRequest* request = free_.pop_front();
   if (request == nullptr) return nullptr;
-  usage_.taken();
+  usage_.note(requests_in_use());
   request->state = PeerRequest::State::receiving;
   request->session = session_;
   request->error = 0;
@@ -352,7 +352,6 @@ void Secondary::reply_sent(PeerReply& reply) {
 
 void Secondary::recycle(PeerRequest& request) {
   request.state = PeerRequest::State::free;
-  usage_.returned();
   free_.push_front(request);
   host_.request_freed();
   if (quiet()) host_.changed();

@@ -22,7 +22,7 @@ SlotPool::~SlotPool() {
 Slot* SlotPool::take() {
   Slot* slot = free_.pop_front();
   if (slot == nullptr) return nullptr;
-  usage_.taken();
+  usage_.note(in_use());
   slot->with_client = true;
   slot->fua = false;
   slot->error = 0;
@@ -31,7 +31,6 @@ Slot* SlotPool::take() {
 
 void SlotPool::put(Slot& slot) {
   HAST_ASSERT(!slot.with_client && !slot.in_core && !slot.holds_lock && !slot.holds_extents);
-  usage_.returned();
   free_.push_front(slot);  // the warmest buffer is used next
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 namespace hast {
 
@@ -17,19 +18,15 @@ struct Usage {
   }
 };
 
+/// Remembers the most; how many are in use now the pool knows itself.
 class UsageMeter {
  public:
-  void taken() { usage_.most = std::max(usage_.most, ++usage_.now); }
-  void returned() { --usage_.now; }
+  void note(std::size_t now) { most_ = std::max(most_, now); }
   /// What it shows begins anew.
-  Usage read() {
-    const Usage shown = usage_;
-    usage_.most = usage_.now;
-    return shown;
-  }
+  Usage read(std::size_t now) { return {now, std::max(std::exchange(most_, now), now)}; }
 
  private:
-  Usage usage_;
+  std::size_t most_ = 0;
 };
 
 }  // namespace hast

@@ -151,8 +151,9 @@ class Secondary final : private MetadataWriter::Observer {
   IoStatistics statistics() const { return io_; }
   const RecentWrites& recent_writes() const { return recent_; }
   std::size_t requests_free() const { return free_.size(); }
+  std::size_t requests_in_use() const { return requests_.size() - free_.size(); }
   /// Of requests. A second reading does not show the first one's most.
-  Usage usage() { return usage_.read(); }
+  Usage usage() { return usage_.read(requests_in_use()); }
   std::size_t local_queue() const { return in_order_.size(); }
   std::size_t send_queue() const { return replies_.size(); }
 

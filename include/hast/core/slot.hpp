@@ -60,7 +60,8 @@ class SlotPool {
   void put(Slot& slot);
   bool all_free() const { return free_.size() == slots_.size(); }
   std::size_t free_count() const { return free_.size(); }
-  Usage usage() { return usage_.read(); }
+  std::size_t in_use() const { return slots_.size() - free_.size(); }
+  Usage usage() { return usage_.read(in_use()); }
   std::size_t size() const { return slots_.size(); }
   std::deque<Slot>& slots() { return slots_; }
   const std::deque<Slot>& slots() const { return slots_; }
