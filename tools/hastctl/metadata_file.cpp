@@ -25,6 +25,11 @@ Result<void> checked(int os_error, const Component& component) {
   return Error{Errc::io_failed, os_error, component.path()};
 }
 
+/// A device without a flush has no cache to flush.
+Result<void> flush(Component& component) {
+  return checked(hast::port::flush_result(component.flush()), component);
+}
+
 Result<Metadata> read_copy(Component& component, std::uint64_t offset_bytes) {
   Block block;
   if (!hast::range_within(offset_bytes, kMetadataBytes, component.geometry().size_bytes))
@@ -77,16 +82,16 @@ Result<void> write_new_metadata(Component& component, const Metadata& metadata,
     const Block zeros;
     if (Result<void> ok = checked(component.write(stale, zeros.bytes), component); !ok) return ok;
   }
-  if (Result<void> ok = checked(component.flush(), component); !ok) return ok;
+  if (Result<void> ok = flush(component); !ok) return ok;
   if (Result<void> ok = checked(component.write(0, block.bytes), component); !ok) return ok;
-  if (Result<void> ok = checked(component.flush(), component); !ok) return ok;
+  if (Result<void> ok = flush(component); !ok) return ok;
   const int cleared = component.write_zeroes(hast::ondisk::kMapOffset, layout->map_bytes);
   if (Result<void> ok = checked(cleared, component); !ok) return ok;
   if (layout->second_copy) {
     const int written = component.write(*layout->second_copy, block.bytes);
     if (Result<void> ok = checked(written, component); !ok) return ok;
   }
-  return checked(component.flush(), component);
+  return flush(component);
 }
 
 }  // namespace hastctl
