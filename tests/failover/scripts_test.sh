@@ -46,14 +46,14 @@ case $1 in
     echo "$2" > "$DIR/role"
     ;;
   status)
-    printf '{"resources":[{"name":"%s","role":"%s","provname":"x","remoteaddr":"tcp://10.0.0.2","status":"%s","inconsistent":%s,"frontend":null}]}\n' \
-      "${*: -1}" "$(cat "$DIR/role")" "$(cat "$DIR/status")" "$(cat "$DIR/inconsistent")"
+    printf '{"resources":[{"name":"%s","role":"%s","provname":"%s-volume","remoteaddr":"tcp://10.0.0.2","status":"%s","inconsistent":%s,"frontend":null}]}\n' \
+      "${*: -1}" "$(cat "$DIR/role")" "${*: -1}" "$(cat "$DIR/status")" "$(cat "$DIR/inconsistent")"
     ;;
 esac
 SH
 echo init > "$DIR/role"; echo absent > "$DIR/status"; echo false > "$DIR/inconsistent"; echo 0 > "$DIR/fsck"; : > "$DIR/mounts"
-ln -s /dev/null "$DIR/dev/shared"
-ln -s /dev/null "$DIR/dev/tank"
+ln -s /dev/null "$DIR/dev/shared-volume"
+ln -s /dev/null "$DIR/dev/tank-volume"
 
 export PATH=$DIR/bin:$PATH HAST_FAILOVER_ETC=$DIR/etc HAST_FAILOVER_RUN=$DIR/run HAST_DEVICES=$DIR/dev
 sed "s,/srv/shared,$DIR/srv," "$ROOT/contrib/freebsd/examples/failover-ufs.conf" > "$DIR/etc/shared.conf"
@@ -73,7 +73,7 @@ is shared secondary
 did "service nfsd onestop" "hastctl role secondary shared"
 "$DIR/libexec/hast-carp" 1@em0 MASTER
 is shared primary
-did "hastctl role primary shared" "fsck_ffs -p $DIR/dev/shared" "mount -t ufs -o noatime $DIR/dev/shared $DIR/srv" \
+did "hastctl role primary shared" "fsck_ffs -p $DIR/dev/shared-volume" "mount -t ufs -o noatime $DIR/dev/shared-volume $DIR/srv" \
   "service nfsd onestart"
 hf check shared || fail "check"
 "$DIR/libexec/hast-carp" 1@em0 BACKUP
