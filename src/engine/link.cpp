@@ -175,6 +175,11 @@ void Link::failed(const Error& error) {
   const bool is_split = reason_->code == Errc::split_brain;
   if (is_split && !split_brain_) observer_.link_split_brain();
   split_brain_ = is_split;
+  if (reason_->code == Errc::cancelled) {  // nothing is wrong, and the next attempt is due
+    trouble_ = reason_->detail;
+    log_.debug("Connecting again: {}.", trouble_);
+    return;
+  }
   if (!complaints_.passes(trouble_, ports_.clock.now())) return;
   const std::string peer = settings_.remote ? to_string(*settings_.remote) : "none";
   if (needs_operator(reason_->code)) {
@@ -286,7 +291,7 @@ Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply 
   connection_.heartbeat = agreed_heartbeat(settings_.heartbeat, reply->native.heartbeat_ms);
   Result<void> up = primary_.link_up(*answer, facts);
   if (!up && up.error().code == Errc::peer_waits)
-    co_return Error{Errc::cancelled, 0, "writes overtook the handshake, which is repeated at once"};
+    co_return Error{Errc::cancelled, 0, "writes overtook the handshake"};
   co_return up;
 }
 
