@@ -10,6 +10,7 @@ endif()
 if(HAST_SANITIZE)
   add_compile_options(-fsanitize=${HAST_SANITIZE} -fno-omit-frame-pointer -g1)
   add_link_options(-fsanitize=${HAST_SANITIZE})
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)  # libc++ of FreeBSD checks by itself
   if(HAST_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
     if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
