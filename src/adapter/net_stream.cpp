@@ -38,6 +38,7 @@ Errc meaning_of(int os_error) {
     case ENETDOWN:
     case EAGAIN:  // a UNIX socket whose queue is full
     case ENOENT:
+    case ENOTSOCK:  // FreeBSD of a file that is no socket
       return Errc::unreachable;
     case EADDRINUSE:
       return Errc::address_in_use;

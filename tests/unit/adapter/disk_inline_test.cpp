@@ -15,6 +15,7 @@
 #include <fstream>
 #include <vector>
 
+#include "file_discard.hpp"
 #include "hast/adapter/component_disk.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
@@ -85,9 +86,9 @@ TEST_CASE("Every kind of inline operation does its work") {
   CHECK(world.run(IoKind::read, 3, 0x17) == 0);
   CHECK(world.holds(0));
   CHECK(world.run(IoKind::write, 4, 0x43) == 0);
-  CHECK(world.run(IoKind::discard, 4) == 0);
+  CHECK(world.run(IoKind::discard, 4) == test::kFileDiscard);
   CHECK(world.run(IoKind::read, 4, 0x17) == 0);
-  CHECK(world.holds(0));
+  CHECK(world.holds(test::kFileDiscard == 0 ? 0 : 0x43));
   CHECK(world.run(IoKind::write, kSize / kBlock) == EINVAL);
 }
 

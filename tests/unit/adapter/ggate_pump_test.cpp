@@ -45,9 +45,10 @@ struct Rig final : ggate::Pump::Owner {
 }  // namespace
 
 TEST_CASE("a delete of the whole device leaves slots for others") {
-  Rig rig({2048 * kMiB, 512, 20});
+  constexpr std::uint64_t size_bytes = 18 * hast::port::kMaxDiscardBytes;
+  Rig rig({size_bytes, 512, 20});
   rig.sink.hold();
-  rig.begin(GateCommand::remove, 0, 2048 * kMiB);
+  rig.begin(GateCommand::remove, 0, size_bytes);
   CHECK(rig.sink.submitted() == 16);
   rig.begin(GateCommand::write, 0, kBlock);
   CHECK(rig.sink.submitted() == 17);

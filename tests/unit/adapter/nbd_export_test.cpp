@@ -536,13 +536,15 @@ TEST_CASE("Several clients share the slots, and all are served") {
     clients.push_back(std::make_unique<Client>(server));
     clients.back()->go();
   }
+  constexpr std::uint32_t kAnswer = 4096;  // fits a socket's buffer: nobody receives yet
   for (unsigned i = 0; i < 6; ++i) {
     clients[i]->send(nbd_write(i, i * kBlock, nbd_pattern(kBlock, i)));
-    clients[i]->send(nbd_request(0, 100 + i, i * kBlock, kBlock));
+    clients[i]->send(nbd_request(0, 100 + i, i * kBlock, kAnswer));
   }
   for (unsigned i = 0; i < 6; ++i) {
     CHECK(clients[i]->answer(i) == 0);
-    CHECK(clients[i]->receive(16 + kBlock).substr(16) == nbd_pattern(kBlock, i));
+    CHECK(clients[i]->receive(16 + kAnswer).substr(16) ==
+          nbd_pattern(kBlock, i).substr(0, kAnswer));
   }
 }
 

@@ -298,14 +298,18 @@ TEST_CASE("what the sample comments out is valid and the default") {
     hidden += line + "\n";
   }
   REQUIRE(shown != hidden);
+  const Config commented = parsed(shown);
   Config uncommented = parsed(hidden);
   for (ResourceConfig& resource : uncommented.resources) {
     CHECK_FALSE(resource.exec.empty());
     resource.exec.clear();
     CHECK_FALSE(resource.fence.empty());
     resource.fence.clear();
+#ifdef __FreeBSD__
+    resource.frontend = commented.find(resource.name)->frontend;  // the sample shows Linux's
+#endif
   }
-  CHECK(uncommented == parsed(shown));
+  CHECK(uncommented == commented);
 }
 
 TEST_CASE("the manual page names every key of the schema") {

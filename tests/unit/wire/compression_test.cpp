@@ -218,9 +218,7 @@ namespace {
 class Untouchable {
  public:
   explicit Untouchable(std::size_t size)
-      : size_(size),
-        memory_(
-            ::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+      : size_(size), memory_(::mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
     REQUIRE(memory_ != MAP_FAILED);
   }
   ~Untouchable() { ::munmap(memory_, size_); }
