@@ -65,6 +65,13 @@ struct ResourceConfig {
 /// `remote` as the original prints it: the configured words, or "none".
 std::string remote_text(const ResourceConfig& resource);
 
+/// Where polling was not seen to gain anything, hastd sleeps (docs/decisions/012).
+#ifdef __FreeBSD__
+inline constexpr std::uint32_t kDefaultBusyPollUs = 0;
+#else
+inline constexpr std::uint32_t kDefaultBusyPollUs = 100;
+#endif
+
 struct Config {
   ConfiguredAddress control;  // always a UNIX socket
   std::string pidfile;
@@ -72,8 +79,8 @@ struct Config {
   /// Nothing was configured: tcp4 and tcp6 wildcards, of which the second is best effort.
   bool listen_is_default = false;
   std::uint32_t threads = 1;
-  std::uint32_t busy_poll_us = 100;       // at most before a sleep, 0: never; with one thread only
-  std::vector<ResourceConfig> resources;  // in file order: the meaning of `all`
+  std::uint32_t busy_poll_us = kDefaultBusyPollUs;  // before a sleep; with one thread only
+  std::vector<ResourceConfig> resources;            // in file order: the meaning of `all`
 
   bool operator==(const Config&) const = default;
 
