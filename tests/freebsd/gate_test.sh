@@ -3,6 +3,8 @@
 # and everything that ends a hastd. Needs root, GEOM gate and what the base system has; nothing else.
 #
 #   usage: gate_test.sh BUILD_DIR
+#
+# shellcheck disable=SC2034,SC2086 # PID_* are used by eval; names of nodes and of the resource are words
 set -eu
 
 BUILD=$(cd "${1:?usage: $0 BUILD_DIR}" && pwd)
