@@ -87,6 +87,9 @@ class KernelGate final : public GateDevice {
   Result<port::VolumeInfo> existing() override {
     const std::string path = "/dev/" + name_;
     const Descriptor node(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (node.fd() < 0 && errno == EACCES)
+      return Error{Errc::unsupported, errno,
+                   path + " (devfs.rules(5) must let this user read its size)"};
     off_t size_bytes = 0;
     u_int sector_bytes = 0;
     if (node.fd() < 0 || ::ioctl(node.fd(), DIOCGMEDIASIZE, &size_bytes) != 0 ||
