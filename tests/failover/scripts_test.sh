@@ -15,7 +15,7 @@ mkdir "$DIR/bin" "$DIR/libexec" "$DIR/etc" "$DIR/dev"
 : > "$DIR/notes"
 : > "$DIR/out"
 cp "$ROOT"/contrib/failover/hast-failover "$ROOT"/contrib/failover/*.subr "$ROOT/contrib/freebsd/hast-carp" "$DIR/libexec"
-for file in "$DIR"/libexec/* "$ROOT"/contrib/keepalived/hast-keepalived "$ROOT"/contrib/ucarp/* "$ROOT"/contrib/freebsd/rc.d/hastd \
+for file in "$DIR"/libexec/* "$ROOT"/contrib/keepalived/hast-keepalived "$ROOT"/contrib/ucarp/* "$ROOT"/contrib/freebsd/rc.d/hast \
   "$ROOT"/contrib/freebsd/examples/*.conf "$ROOT"/contrib/failover/failover.conf; do
   sh -n "$file" || fail "$file does not parse"
 done
@@ -31,7 +31,7 @@ fake logger <<< ':'
 fake ping <<< 'exit 0'
 fake daemon <<< 'while [[ $1 == -* ]]; do [ "$1" = -o ] && shift; shift; done; "$@" >> "$DIR/out" 2>&1'
 fake lockf <<< 'while [[ $1 == -* ]]; do [ "$1" = -t ] && shift; shift; done; shift; "$@"'
-fake mount <<< 'if [ "$1" = -p ]; then cat "$DIR/mounts"; exit; fi; '"$note"'; echo "${*: -2:1} ${*: -1} $2 rw,noatime 2 2" >> "$DIR/mounts"'
+fake mount <<< 'if [ $# = 0 ]; then cat "$DIR/mounts"; exit; fi; '"$note"'; echo "${*: -2:1} on ${*: -1} ($2, local, noatime)" >> "$DIR/mounts"'
 fake umount <<< "$note"'; sed -i "\\, ${*: -1} ,d" "$DIR/mounts"'
 fake fsck_ffs <<< "$note"'; exit "$(cat "$DIR/fsck")"'
 fake zpool <<< "$note"
@@ -76,6 +76,13 @@ is shared primary
 did "hastctl role primary shared" "fsck_ffs -p $DIR/dev/shared-volume" "mount -t ufs -o noatime $DIR/dev/shared-volume $DIR/srv" \
   "service nfsd onestart"
 hf check shared || fail "check"
+hf promote shared || fail "promote a primary"
+did # all is well
+echo init > "$DIR/role" # hastd was restarted
+hf promote shared || fail "promote a primary that lost its role"
+is shared primary
+did "service nfsd onestop" "umount $DIR/srv" "hastctl role secondary shared" "hastctl role primary shared" \
+  "fsck_ffs -p $DIR/dev/shared-volume" "mount -t ufs -o noatime $DIR/dev/shared-volume $DIR/srv" "service nfsd onestart"
 "$DIR/libexec/hast-carp" 1@em0 BACKUP
 is shared secondary
 did "service nfsd onestop" "umount $DIR/srv" "hastctl role secondary shared"
@@ -160,11 +167,11 @@ did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-24
 
 say "rc.d: the runtime folder before a start, role init before a stop"
 cat > "$DIR/rc.subr" << 'SH'
-load_rc_config() { hastd_enable=YES; }
+load_rc_config() { hast_enable=YES; }
 warn() { echo "warn: $*"; }
 run_rc_command() { case $1 in start) $start_precmd ;; stop) $stop_precmd ;; esac; echo "$1 $command $command_args $required_modules"; }
 SH
-sed "s,/etc/rc.subr,$DIR/rc.subr,; s,/usr/local/sbin/hastctl,hastctl,; s,/var/run/hast$,$DIR/run/hast," "$ROOT/contrib/freebsd/rc.d/hastd" > "$DIR/rc"
+sed "s,/etc/rc.subr,$DIR/rc.subr,; s,/usr/local/sbin/hastctl,hastctl,; s,/var/run/hast$,$DIR/run/hast," "$ROOT/contrib/freebsd/rc.d/hast" > "$DIR/rc"
 [ "$(sh "$DIR/rc" start)" = "start /usr/local/sbin/hastd -c /usr/local/etc/hast.yaml -P /var/run/hastd.pid geom_gate:g_gate" ] || fail "rc.d start"
 [ -d "$DIR/run/hast" ] || fail "no runtime folder"
 sh "$DIR/rc" stop > /dev/null

@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "hast/config/parse.hpp"
+
 namespace hastctl {
 namespace {
 
@@ -20,8 +22,6 @@ constexpr const char* kOwnUsageText =
     "\t\t--discard local name\n";
 
 constexpr const char* kHelpText =
-    "\n"
-    "  -c config       the configuration file (default /etc/hast.yaml)\n"
     "  -d              say more; twice: even more\n"
     "  -e, -k, -m      sizes for create; a number with a suffix of k, m, g, t, p, e\n"
     "  --node NAME     be this node of the configuration, whatever the host is called\n"
@@ -51,7 +51,8 @@ int own_usage() {
 }
 
 int help() {
-  std::printf("%s       %s%s", kUsageText, kOwnUsageText, kHelpText);
+  std::printf("%s       %s\n  -c config       the configuration file (default %s)\n%s", kUsageText,
+              kOwnUsageText, hast::config::kDefaultPath.data(), kHelpText);
   return kOk;
 }
 

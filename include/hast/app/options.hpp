@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "hast/base/result.hpp"
+#include "hast/config/parse.hpp"
 
 namespace hast::app {
 
 struct Options {
-  std::string config = "/etc/hast.yaml";
+  std::string config{config::kDefaultPath};
   std::optional<std::string> pidfile;
   std::optional<std::string> node;
   bool foreground = false;
