@@ -29,6 +29,13 @@ leave() {
       tail -n 40 "$DIR/$node.log"
     done
   fi
+  # A file system whose hastd is dead cannot be unmounted.
+  for node in a b; do
+    if is_there $node && ! answers $node; then
+      start $node
+      hastctl $node role primary $NAME
+    fi
+  done
   umount -f "$MNT" 2> /dev/null
   for node in a b c; do stop KILL $node; done
   # A device that its daemon left behind would wait for the next one for ever.
