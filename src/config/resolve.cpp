@@ -12,12 +12,6 @@ namespace {
 constexpr std::string_view kDefaultControl = "/var/run/hastctl";
 constexpr std::string_view kDefaultPidfile = "/var/run/hastd.pid";
 
-#ifdef __FreeBSD__
-constexpr FrontendType kPlatformFrontend = FrontendType::ggate;
-#else
-constexpr FrontendType kPlatformFrontend = FrontendType::nbd;
-#endif
-
 /// The innermost value given wins; `built_in` if there is none.
 template <class T>
 void inherit(T& into, std::initializer_list<const Given<T>*> inner_to_outer) {
@@ -84,7 +78,7 @@ Result<FrontendConfig> frontend_of(const FrontendKeys& inner, const FrontendKeys
   FrontendConfig frontend;
   Given<ConfiguredAddress> listen = outer.listen;
   override_with(listen, inner.listen);
-  frontend.type = listen ? FrontendType::nbd : kPlatformFrontend;
+  frontend.type = listen ? FrontendType::nbd : kDefaultFrontend;
   inherit(frontend.type, {&inner.type, &outer.type});
   if (Result<void> fits = check_device_keys(inner, frontend.type); !fits)
     return std::move(fits).error();

@@ -2,7 +2,7 @@
 
 #include <cstdio>
 
-#include "hast/config/parse.hpp"
+#include "hast/config/config.hpp"
 
 namespace hastctl {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hast/base/result.hpp"
-#include "hast/config/parse.hpp"
+#include "hast/config/config.hpp"
 
 namespace hast::app {
 

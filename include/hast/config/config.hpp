@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hast/base/address.hpp"
@@ -27,6 +28,17 @@ std::optional<FrontendType> parse_frontend_type(std::string_view word);
 
 /// The IANA port of NBD, for `frontend: {listen: tcp://host}` without a port.
 inline constexpr std::uint16_t kNbdPort = 10809;
+
+// Defaults that depend on the platform.
+#ifdef __FreeBSD__
+inline constexpr std::string_view kDefaultPath = "/usr/local/etc/hast.yaml";
+inline constexpr FrontendType kDefaultFrontend = FrontendType::ggate;
+inline constexpr std::uint32_t kDefaultBusyPollUs = 0;  // nothing gained: docs/decisions/012
+#else
+inline constexpr std::string_view kDefaultPath = "/etc/hast.yaml";
+inline constexpr FrontendType kDefaultFrontend = FrontendType::nbd;
+inline constexpr std::uint32_t kDefaultBusyPollUs = 100;
+#endif
 
 struct FrontendConfig {
   FrontendType type = FrontendType::nbd;
@@ -64,13 +76,6 @@ struct ResourceConfig {
 
 /// `remote` as the original prints it: the configured words, or "none".
 std::string remote_text(const ResourceConfig& resource);
-
-/// Where polling was not seen to gain anything, hastd sleeps (docs/decisions/012).
-#ifdef __FreeBSD__
-inline constexpr std::uint32_t kDefaultBusyPollUs = 0;
-#else
-inline constexpr std::uint32_t kDefaultBusyPollUs = 100;
-#endif
 
 struct Config {
   ConfiguredAddress control;  // always a UNIX socket

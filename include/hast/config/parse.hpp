@@ -13,12 +13,6 @@
 
 namespace hast::config {
 
-#ifdef __FreeBSD__  // what does not come with the system has its configuration there
-inline constexpr std::string_view kDefaultPath = "/usr/local/etc/hast.yaml";
-#else
-inline constexpr std::string_view kDefaultPath = "/etc/hast.yaml";
-#endif
-
 /// Errors: config_invalid (any rule broken, exit 78), no_such_node (a resource has no `nodes` entry
 /// for this machine; the detail lists the acceptable names, exit 78).
 Result<Config> parse_config(std::string_view text, std::string_view file_name,
