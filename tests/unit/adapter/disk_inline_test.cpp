@@ -15,8 +15,8 @@
 #include <fstream>
 #include <vector>
 
-#include "file_discard.hpp"
 #include "hast/adapter/component_disk.hpp"
+#include "os_answers.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
 

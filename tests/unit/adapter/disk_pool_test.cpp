@@ -18,10 +18,10 @@
 #include <string>
 #include <vector>
 
-#include "file_discard.hpp"
 #include "hast/adapter/component_disk.hpp"
 #include "hast/adapter/disk_uring.hpp"
 #include "hast/base/error.hpp"
+#include "os_answers.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
 

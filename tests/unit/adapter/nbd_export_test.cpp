@@ -546,6 +546,10 @@ TEST_CASE("Several clients share the slots, and all are served") {
     CHECK(clients[i]->receive(16 + kAnswer).substr(16) ==
           nbd_pattern(kBlock, i).substr(0, kAnswer));
   }
+  for (unsigned i = 0; i < 6; ++i) {
+    clients[i]->send(nbd_request(0, 200 + i, i * kBlock, kBlock));
+    CHECK(clients[i]->receive(16 + kBlock).substr(16) == nbd_pattern(kBlock, i));
+  }
 }
 
 TEST_CASE("Stopping disconnects those who still negotiate and removes the socket") {
