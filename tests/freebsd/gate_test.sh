@@ -144,6 +144,18 @@ end_pair() {
   done
 }
 
+# outlived SIGNAL FILE: a file is written while the primary's hastd ends by the signal and comes back.
+outlived() {
+  dd if="$DIR/content" of="$2" bs=64k 2> /dev/null &
+  writer=$!
+  stop "$1" a
+  is_there a || fail "$(device a) did not outlive its hastd"
+  start a
+  hastctl a role primary $NAME
+  wait $writer || fail "a writer saw an error while hastd was away"
+  cmp "$DIR/content" "$2" || fail "what was written is not what is read"
+}
+
 # The devices of the file systems: files, then providers ------------------------------------------
 
 mkdir "$MNT"
@@ -161,23 +173,9 @@ round() {
 
   say "hastd of the primary is killed while files are written"
   soon mount_it "$a"
-  dd if="$DIR/content" of="$MNT/second" bs=64k 2> /dev/null &
-  writer=$!
-  stop KILL a
-  is_there a || fail "$a did not outlive its hastd"
-  start a
-  hastctl a role primary $NAME
-  wait $writer || fail "a writer saw an error while hastd was away"
-  cmp "$DIR/content" "$MNT/second" || fail "what was written is not what is read"
-
+  outlived KILL "$MNT/second"
   say "hastd of the primary is restarted for an upgrade (SIGUSR2)"
-  dd if="$DIR/content" of="$MNT/third" bs=64k 2> /dev/null &
-  writer=$!
-  stop USR2 a
-  is_there a || fail "$a did not outlive a stop for a restart"
-  start a
-  hastctl a role primary $NAME
-  wait $writer || fail "a writer saw an error while hastd was restarted"
+  outlived USR2 "$MNT/third"
   umount "$MNT"
   soon in_sync a
 
