@@ -32,7 +32,13 @@ fake ping <<< 'exit 0'
 fake daemon <<< 'while [[ $1 == -* ]]; do [ "$1" = -o ] && shift; shift; done; "$@" >> "$DIR/out" 2>&1'
 fake lockf <<< 'while [[ $1 == -* ]]; do [ "$1" = -t ] && shift; shift; done; shift; "$@"'
 fake mount <<< 'if [ $# = 0 ]; then cat "$DIR/mounts"; exit; fi; '"$note"'; echo "${*: -2:1} on ${*: -1} ($2, local, noatime)" >> "$DIR/mounts"'
-fake umount <<< "$note"'; sed -i "\\, ${*: -1} ,d" "$DIR/mounts"'
+fake umount << 'SH'
+echo "umount $*" >> "$NOTES"
+[ ! -e "$DIR/hangs" ] || exec sleep 60
+[ ! -e "$DIR/busy" ] || [ "$1" = -f ] || { echo "Device busy"; exit 1; }
+sed -i "\, ${*: -1} ,d" "$DIR/mounts"
+SH
+fake fuser <<< "$note"
 fake fsck_ffs <<< "$note"'; exit "$(cat "$DIR/fsck")"'
 fake zpool <<< "$note"
 fake ifconfig <<< "$note"
@@ -46,6 +52,7 @@ case $1 in
     echo "$2" > "$DIR/role"
     ;;
   status)
+    [ ! -e "$DIR/broken" ] || exit 78
     printf '{"resources":[{"name":"%s","role":"%s","provname":"%s-volume","remoteaddr":"tcp://10.0.0.2","status":"%s","inconsistent":%s,"frontend":null}]}\n' \
       "${*: -1}" "$(cat "$DIR/role")" "${*: -1}" "$(cat "$DIR/status")" "$(cat "$DIR/inconsistent")"
     ;;
@@ -94,6 +101,34 @@ hf promote tank || fail "promote tank"
 did "hastctl role primary tank" "zpool import -f -d $DIR/dev -o cachefile=none tank" "service samba_server onestart"
 hf demote tank || fail "demote tank"
 did "service samba_server onestop" "zpool list tank" "zpool export -f tank" "hastctl role secondary tank"
+
+say "what a service leaves running is not waited for"
+cp "$DIR/etc/shared.conf" "$DIR/etc/daemon.conf"
+echo "START='sleep 60 & echo \$! > $DIR/left'" >> "$DIR/etc/daemon.conf"
+hf promote daemon || fail "promote"
+kill "$(cat "$DIR/left")" || fail "it was waited for"
+hf demote daemon
+: > "$DIR/notes"
+
+say "a file system that is in use is forced off, before its device goes"
+echo UNMOUNT_LIMIT=2 >> "$DIR/etc/shared.conf"
+hf promote shared || fail "promote"
+: > "$DIR/notes"
+touch "$DIR/busy"
+hf demote shared || fail "demote"
+uniq "$DIR/notes" > "$DIR/once"
+mv "$DIR/once" "$DIR/notes"
+did "service nfsd onestop" "umount $DIR/srv" "fuser -k -c $DIR/srv" "umount $DIR/srv" "umount -f $DIR/srv" "hastctl role secondary shared"
+rm "$DIR/busy"
+
+say "an unmount that hangs is left alone, and the device goes"
+hf promote shared || fail "promote"
+: > "$DIR/notes"
+touch "$DIR/hangs"
+hf demote shared || fail "demote"
+did "service nfsd onestop" "umount $DIR/srv" "hastctl role secondary shared"
+rm "$DIR/hangs"
+: > "$DIR/mounts"
 
 say "a node that has just become secondary waits for a primary to show up, once"
 hf demote shared
@@ -165,15 +200,31 @@ kill "$WATCH"
 wait "$WATCH" || true
 did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-240"
 
-say "rc.d: the runtime folder before a start, role init before a stop"
+say "rc.d: the runtime folder before a start, role init before a stop, no reload of what is broken"
 cat > "$DIR/rc.subr" << 'SH'
 load_rc_config() { hast_enable=YES; }
 warn() { echo "warn: $*"; }
-run_rc_command() { case $1 in start) $start_precmd ;; stop) $stop_precmd ;; esac; echo "$1 $command $command_args $required_modules"; }
+run_rc_command() {
+  case $1 in start) $start_precmd ;; stop) $stop_precmd ;; reload) $reload_precmd || exit ;; esac
+  echo "$1 $command $command_args $required_modules"
+}
 SH
+fake install <<< "$note"'; mkdir -p "${*: -1}"'
 sed "s,/etc/rc.subr,$DIR/rc.subr,; s,/usr/local/sbin/hastctl,hastctl,; s,/var/run/hast$,$DIR/run/hast," "$ROOT/contrib/freebsd/rc.d/hast" > "$DIR/rc"
-[ "$(sh "$DIR/rc" start)" = "start /usr/local/sbin/hastd -c /usr/local/etc/hast.yaml -P /var/run/hastd.pid geom_gate:g_gate" ] || fail "rc.d start"
-[ -d "$DIR/run/hast" ] || fail "no runtime folder"
-sh "$DIR/rc" stop > /dev/null
+rc() { sh "$DIR/rc" "$1"; }
+started="/usr/local/sbin/hastd -c /usr/local/etc/hast.yaml -P /var/run/hast/hastd.pid geom_gate:g_gate"
+[ "$(rc start)" = "start $started" ] || fail "rc.d start"
+did "install -d -m 0750 $DIR/run/hast"
+hast_user=hast rc start > /dev/null
+did "install -d -m 0750 -o hast $DIR/run/hast"
+rc stop > /dev/null
 did "hastctl role -c /usr/local/etc/hast.yaml init all"
+hast_node=left rc start | grep -q -- "-c /usr/local/etc/hast.yaml --node left -P" || fail "hastd does not hear of hast_node"
+: > "$DIR/notes"
+hast_node=left rc stop > /dev/null
+did "hastctl role -c /usr/local/etc/hast.yaml --node left init all"
+[ "$(rc reload)" = "reload $started" ] || fail "rc.d reload"
+touch "$DIR/broken"
+rc reload && fail "rc.d reload takes a broken configuration"
+rm "$DIR/broken"
 say ok
