@@ -11,6 +11,8 @@ namespace hast::core {
 namespace {
 /// An extent that is written again within one to two of these was cleaned too early.
 constexpr unsigned kPeriodTicks = 30;
+/// What could be cleaned waits as long for more: who writes everywhere writes there again soon.
+constexpr unsigned kLazyTicks = 10;
 }  // namespace
 
 DirtyMap::DirtyMap(std::uint64_t data_bytes, std::uint32_t extent_bytes, std::uint32_t keepdirty)
@@ -114,11 +116,17 @@ void DirtyMap::flush_proven(FlushEpoch epoch) {
   proven_below_ = std::max(proven_below_, epoch + 1);
 }
 
-bool DirtyMap::has_cleaning_candidates() const {
-  return image_.count() > unsynced_.count() + hot_.size();
+std::uint64_t DirtyMap::cleaning_candidates() const {
+  const std::uint64_t kept = unsynced_.count() + hot_.size();  // some may be both
+  return image_.count() - std::min(image_.count(), kept);
+}
+
+bool DirtyMap::is_cleaning_due() const {
+  return cleaning_candidates() > (candidate_ticks_ < kLazyTicks ? hot_limit_ : 0);
 }
 
 std::uint64_t DirtyMap::clean() {
+  candidate_ticks_ = 0;
   std::uint64_t cleaned = 0;
   for (std::uint64_t e = image_.find_next(0); e != Bitmap::npos; e = image_.find_next(e + 1)) {
     if (!is_proven(e) || extents_[e].hot != kNotHot) continue;
@@ -138,6 +146,7 @@ void DirtyMap::age() {
     hot_limit_ -= divide_up(hot_limit_ - keepdirty_, 2 * kPeriodTicks);
   }
   missed_ = 0;
+  candidate_ticks_ = cleaning_candidates() > 0 ? candidate_ticks_ + 1 : 0;
   while (hot_.size() > hot_limit_) drop_coldest();
   if (++ticks_ < kPeriodTicks) return;
   ticks_ = 0;

@@ -367,7 +367,7 @@ void Primary::tick() {
     sync_due_ = true;
     return start_sync();
   }
-  if (volume_.map.has_cleaning_candidates() || random_.rarely()) run_barrier();
+  if (volume_.map.is_cleaning_due() || random_.rarely()) run_barrier();
   if (random_.rarely()) metadata_.commit();
   commit_changed_map();
 }

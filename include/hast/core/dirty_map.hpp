@@ -51,9 +51,11 @@ class DirtyMap {
   void peer_lost();
 
   // Proof and cleaning.
-  FlushEpoch begin_flush();              // call when a flush of both nodes is submitted
-  void flush_proven(FlushEpoch epoch);   // it succeeded on both
-  bool has_cleaning_candidates() const;  // a flush would probably let clean() do something
+  FlushEpoch begin_flush();             // call when a flush of both nodes is submitted
+  void flush_proven(FlushEpoch epoch);  // it succeeded on both
+  /// A flush would let clean() do something, and it is time: there are as many extents to clean as
+  /// hot ones, or some have waited for ten ticks of age().
+  bool is_cleaning_due() const;
   /// Removes every proven extent from the image; returns how many.
   std::uint64_t clean();
   /// About once a second: extents that were cleaned and soon written again make the hot set larger;
@@ -97,6 +99,7 @@ class DirtyMap {
 
   bool is_dirty(std::uint64_t extent) const;
   bool is_proven(std::uint64_t extent) const;
+  std::uint64_t cleaning_candidates() const;
   void mark(std::uint64_t extent);
   void mark_unsynced(std::uint64_t extent);
   void touch_hot(std::uint64_t extent);
@@ -121,6 +124,7 @@ class DirtyMap {
   Bitmap cleaned_;            // lately, and not written since
   Bitmap cleaned_before_;     // in the period before
   unsigned ticks_ = 0;        // of the present period
+  unsigned candidate_ticks_ = 0;
   std::uint32_t hot_head_ = kNotHot;
   std::uint32_t hot_tail_ = kNotHot;
 

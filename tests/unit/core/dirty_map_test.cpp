@@ -284,13 +284,36 @@ TEST_CASE("a write that ends on one side while a resync is pending is counted on
 
 TEST_CASE("cleaning is worth a flush only when something is neither hot nor waiting for a resync") {
   Map map(1);
-  CHECK_FALSE(map.has_cleaning_candidates());
   map.write(1);
-  CHECK_FALSE(map.has_cleaning_candidates());  // hot
-  map.write(2);
-  CHECK(map.has_cleaning_candidates());
-  map.need_sync({1, 1});
-  CHECK_FALSE(map.has_cleaning_candidates());
+  map.need_sync({5, 5});
+  for (int tick = 0; tick < 20; ++tick) {
+    map.age();
+    CHECK_FALSE(map.is_cleaning_due());
+  }
+}
+
+TEST_CASE("cleaning waits for ten ticks, so that what is written everywhere stays marked") {
+  Map map(2);
+  for (std::uint64_t e : {1, 2, 3}) map.write(e);  // 1 is no longer hot
+  for (int tick = 0; tick < 10; ++tick) {
+    CHECK_FALSE(map.is_cleaning_due());
+    map.age();
+  }
+  CHECK(map.is_cleaning_due());
+  map.flush();
+  CHECK(map.clean() == 1);
+  CHECK_FALSE(map.is_cleaning_due());
+  map.write(4);
+  map.age();
+  CHECK_FALSE(map.is_cleaning_due());  // it counts anew
+}
+
+TEST_CASE("cleaning does not wait when there is more to clean than the hot set holds") {
+  Map map(2);
+  for (std::uint64_t e : {1, 2, 3, 4}) map.write(e);
+  CHECK_FALSE(map.is_cleaning_due());
+  map.write(5);
+  CHECK(map.is_cleaning_due());
 }
 
 TEST_CASE("the last extent may be short") {

@@ -20,12 +20,12 @@ RigOptions one_hot(Replication mode = Replication::fullsync) {
   return options;
 }
 
-/// Writes extent 0, then 7: 0 is cold now.
+/// Writes extents 0, 3 and 7: two are cold now, more than the hot set holds, so cleaning is due.
 void write_and_cool(PrimaryRig& rig) {
-  rig.client().write(0, 4096, 1);
-  rig.settle();
-  rig.client().write(7 * kExtent, 4096, 1);
-  rig.settle();
+  for (const std::uint64_t extent : {0, 3, 7}) {
+    rig.client().write(extent * kExtent, 4096, 1);
+    rig.settle();
+  }
   REQUIRE(rig.map().test(0));
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("INV-2: a write in flight is not cleaned by a flush that began before 
   rig.peer().run();
   rig.settle();
   CHECK(rig.map().test(0));
-  rig.tick();  // the next flush began after
+  rig.tick(10);  // the next flush began after
   CHECK_FALSE(rig.map().test(0));
 }
 
@@ -183,12 +183,26 @@ TEST_CASE("INV-2: the hot set stays marked on disk although everything is proven
   options.shape.keepdirty = 3;
   PrimaryRig rig(options);
   rig.start_connected();
-  for (std::uint64_t e = 0; e < 6; ++e) {
+  for (std::uint64_t e = 0; e < 7; ++e) {
     rig.client().write(e * kExtent, 4096, 1);
     rig.settle();
   }
   rig.tick(3);
-  for (std::uint64_t e = 0; e < 6; ++e) CHECK(rig.map().test(e) == (e >= 3));
+  for (std::uint64_t e = 0; e < 7; ++e) CHECK(rig.map().test(e) == (e >= 4));
+}
+
+TEST_CASE("what little there is to clean is cleaned after ten ticks") {
+  PrimaryRig rig(one_hot());
+  rig.start_connected();
+  rig.client().write(0, 4096, 1);
+  rig.settle();
+  rig.client().write(7 * kExtent, 4096, 1);
+  rig.settle();
+  rig.tick(9);
+  CHECK(rig.map().test(0));
+  rig.tick(2);
+  CHECK_FALSE(rig.map().test(0));
+  CHECK(rig.map().test(7));
 }
 
 TEST_CASE("cleaning waits for its turn: no flush is asked for while nothing could be cleaned") {
