@@ -193,6 +193,19 @@ int Component::flush() {
   return error;
 }
 
+int Component::write_durably(std::uint64_t offset_bytes, ConstByteSpan from) {
+  if (!contains(offset_bytes, from.size())) return EINVAL;
+  if (!durable_writes_refused_.load(std::memory_order_relaxed)) {
+    const std::lock_guard one_at_a_time(flush_mutex_);
+    if (const int failed = flush_error_; failed != 0) return failed;
+    const int error = os::write_durably(fd_, offset_bytes, from);
+    if (!never_supported(error)) return flush_error_ = error;
+    durable_writes_refused_.store(true, std::memory_order_relaxed);
+  }
+  if (const int error = write(offset_bytes, from)) return error;
+  return port::flush_result(flush());
+}
+
 int Component::remember_refusal(std::atomic<bool>& refused, int error, const char* what) {
   if (!never_supported(error)) return error;
   if (!refused.exchange(true, std::memory_order_relaxed))

@@ -88,4 +88,6 @@ int flush(int fd, ComponentKind kind) {
   }
 }
 
+int write_durably(int, std::uint64_t, ConstByteSpan) { return EOPNOTSUPP; }
+
 }  // namespace hast::adapter::os

@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
@@ -77,6 +78,21 @@ int write_zeroes(int fd, ComponentKind, std::uint64_t offset_bytes, std::uint64_
 int flush(int fd, ComponentKind) {
   while (::fdatasync(fd) != 0) {
     if (errno != EINTR) return errno;
+  }
+  return 0;
+}
+
+int write_durably(int fd, std::uint64_t offset_bytes, ConstByteSpan from) {
+  while (!from.empty()) {
+    iovec piece = {const_cast<std::byte*>(from.data()), from.size()};
+    const ssize_t count = ::pwritev2(fd, &piece, 1, static_cast<off_t>(offset_bytes), RWF_DSYNC);
+    if (count == 0) return EIO;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    from = from.subspan(static_cast<std::size_t>(count));
+    offset_bytes += static_cast<std::uint64_t>(count);
   }
   return 0;
 }

@@ -99,7 +99,7 @@ void DiskPool::kick() {
   std::size_t wanted = 0;
   {
     const std::lock_guard lock(mutex_);
-    while (port::DiskOp* op = submitted_.pop_front()) queue_for(op->kind).push_back(*op);
+    while (port::DiskOp* op = submitted_.pop_front()) queue_for(*op).push_back(*op);
     wanted = std::min(sleeping_, startable());
   }
   while (wanted-- > 0) work_arrived_.notify_one();
@@ -128,9 +128,9 @@ void DiskPool::work() {
   }
 }
 
-DiskPool::OpList& DiskPool::queue_for(IoKind kind) {
-  if (kind == IoKind::flush) return waiting_flushes_;
-  return one_writer_ && kind != IoKind::read ? waiting_changes_ : waiting_;
+DiskPool::OpList& DiskPool::queue_for(const port::DiskOp& op) {
+  if (op.kind == IoKind::flush) return waiting_flushes_;
+  return one_writer_ && op.kind != IoKind::read && !op.durable ? waiting_changes_ : waiting_;
 }
 
 // How many threads would find something to do.
@@ -157,7 +157,7 @@ bool DiskPool::take(OpList& batch) {
 
 // True if the caller must post the delivery.
 bool DiskPool::finish(OpList& batch, int error) {
-  const OpList& queue = queue_for(batch.front().kind);
+  const OpList& queue = queue_for(batch.front());
   if (&queue == &waiting_flushes_) flushing_ = false;
   if (&queue == &waiting_changes_) changing_ = false;
   for (port::DiskOp& op : batch) op.error = error;

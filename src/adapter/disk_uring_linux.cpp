@@ -84,7 +84,7 @@ UringDisk::UringDisk(std::unique_ptr<DiskPool> pool, std::unique_ptr<Ring> ring)
 UringDisk::~UringDisk() { HAST_ASSERT(in_flight_ == 0 && waiting_.empty()); }
 
 bool UringDisk::takes_ring(const port::DiskOp& op) const {
-  if (needs_threads_) return false;
+  if (needs_threads_ || op.durable) return false;
   const Component& component = pool_->component();
   if (op.kind != IoKind::read && (op.kind != IoKind::write || !component.is_direct())) return false;
   // What is out of range gets its error where blocking calls get theirs.

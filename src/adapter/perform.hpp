@@ -16,7 +16,8 @@ inline int perform(Component& component, const port::DiskOp& op) {
     case IoKind::read:
       return component.read(op.offset_bytes, ByteSpan(op.data, length));
     case IoKind::write:
-      return component.write(op.offset_bytes, ConstByteSpan(op.data, length));
+      return op.durable ? component.write_durably(op.offset_bytes, ConstByteSpan(op.data, length))
+                        : component.write(op.offset_bytes, ConstByteSpan(op.data, length));
     case IoKind::discard:
       return component.discard(op.offset_bytes, op.length_bytes);
     case IoKind::write_zeroes:

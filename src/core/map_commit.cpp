@@ -47,6 +47,7 @@ void MapCommit::begin() {
     const std::uint64_t begin = page * kPage;
     map_.export_image(begin, image_.span().subspan(begin, std::min(kPage, image_.size() - begin)));
   }
+  one_write_ = flush_ == Flush::yes && is_one_run();
   for (port::DiskOp& op : writes_) {
     if (!write_next(op)) break;
   }
@@ -54,18 +55,29 @@ void MapCommit::begin() {
   if (in_flight_ == 0) writes_finished();
 }
 
+/// Where the run of changed pages that begins there ends.
+std::uint64_t MapCommit::run_end(std::uint64_t first) const {
+  std::uint64_t end = first + 1;
+  while (end < pages_.size() && end - first < kMaxRunPages && pages_.test(end)) ++end;
+  return end;
+}
+
+bool MapCommit::is_one_run() const {
+  const std::uint64_t first = pages_.find_next(0);
+  return first != Bitmap::npos && pages_.find_next(run_end(first)) == Bitmap::npos;
+}
+
 /// Submits the next run of changed pages; false when there is none left.
 bool MapCommit::write_next(port::DiskOp& op) {
   const std::uint64_t first = pages_.find_next(next_page_);
   if (first == Bitmap::npos) return false;
-  std::uint64_t end = first + 1;
-  while (end < pages_.size() && end - first < kMaxRunPages && pages_.test(end)) ++end;
-  next_page_ = end;
+  const std::uint64_t end = next_page_ = run_end(first);
   const std::uint64_t begin_byte = first * kPage;
   op.kind = IoKind::write;
   op.offset_bytes = ondisk::kMapOffset + begin_byte;
   op.length_bytes = std::min<std::uint64_t>(end * kPage, image_.size()) - begin_byte;
   op.data = image_.data() + begin_byte;
+  op.durable = one_write_;
   op.error = 0;
   ++in_flight_;
   disk_.submit(op);
@@ -80,9 +92,9 @@ void MapCommit::write_done(port::DiskOp& op) {
 }
 
 void MapCommit::writes_finished() {
+  if (error_ != 0 || one_write_) return finish(error_);
   flush_op_.kind = IoKind::flush;
   flush_op_.error = 0;
-  if (error_ != 0) return finish(error_);
   if (flush_ == Flush::yes || pages_.count() == 0) return disk_.submit(flush_op_);
   finish(0);
 }

@@ -122,9 +122,9 @@ const DiskFault* SimDisk::fault_for(std::vector<DiskFault>& faults, const port::
 int SimDisk::execute(const Pending& pending) {
   port::DiskOp& op = *pending.op;
   if (const DiskFault* inability = fault_for(drive_.inabilities, op)) return inability->error;
-  if (op.kind == IoKind::flush && flush_error_ != 0) return flush_error_;
+  if (port::is_promise(op) && flush_error_ != 0) return flush_error_;
   if (const DiskFault* fault = fault_for(drive_.faults, op)) {
-    if (op.kind == IoKind::flush) fail_flushes(pending, fault->error);
+    if (port::is_promise(op)) fail_flushes(pending, fault->error);
     const bool torn = drive_.options.torn_failures && changes(op.kind) && fault->error != ENOSPC;
     if (torn && random_.chance(50)) change_some_sectors(op);
     return fault->error;
@@ -135,7 +135,10 @@ int SimDisk::execute(const Pending& pending) {
                   op.length_bytes);
       break;
     case IoKind::write:
-      drive_.media.write(op.offset_bytes, {op.data, op.length_bytes});
+      if (op.durable)
+        drive_.media.write_durably(op.offset_bytes, {op.data, op.length_bytes});
+      else
+        drive_.media.write(op.offset_bytes, {op.data, op.length_bytes});
       break;
     case IoKind::discard:
     case IoKind::write_zeroes:
@@ -160,7 +163,10 @@ void SimDisk::leave_traces(const Pending& pending) {
   const std::uint64_t outcome = random_.below(3);
   if (outcome == 0 || op.kind == IoKind::read) return;
   if (outcome == 1 || !changes(op.kind)) {
-    (void)execute(pending);
+    if (op.durable && random_.chance(50))  // written, not yet durable
+      drive_.media.write(op.offset_bytes, {op.data, op.length_bytes});
+    else
+      (void)execute(pending);
     return;
   }
   change_some_sectors(op);

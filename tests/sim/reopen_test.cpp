@@ -13,15 +13,16 @@ TEST_CASE("INV-1: a bit that a killed process wrote and did not flush is flushed
   world.a().boot();
   REQUIRE(world.a().role(Role::primary)->has_value());
   MarkGuard guard(world);
-  bool map_written = false;
   guard.also(world.a(), [&](const port::DiskOp& op) {
-    if (op.kind == IoKind::write && op.offset_bytes == ondisk::kMapOffset) map_written = true;
-    if (op.kind == IoKind::flush && map_written) world.a().kill();
+    if (op.kind != IoKind::write || op.offset_bytes != ondisk::kMapOffset) return;
+    world.a().drive().media.write(op.offset_bytes, {op.data, op.length_bytes});
+    world.a().kill();
   });
   CHECK(world.a().write(0, 4096, 1) == kUnknown);
   REQUIRE_FALSE(world.a().up());
   guard.also(world.a(), nullptr);
   REQUIRE(map_of(world.a(), Layer::newest).test(0));
+  REQUIRE_FALSE(map_of(world.a(), Layer::durable).test(0));
   world.a().boot();
   REQUIRE(world.a().role(Role::primary)->has_value());
   CHECK(world.a().write(0, 4096, 2) == 0);
@@ -172,6 +173,18 @@ TEST_CASE("an original primary that goes on after a failed flush is sent away") 
   CHECK(world.a().flush() == 0);
   CHECK(world.run_until_synced(world.a(), 1min));
   CHECK(world.logged("was opened again after its failure") == 1);
+}
+
+TEST_CASE("INV-13: a primary alone that could not store its map can do so later") {
+  World world;
+  world.a().boot();
+  REQUIRE(world.a().role(Role::primary)->has_value());
+  world.a().drive().faults.push_back(
+      {.kind = IoKind::write, .begin = ondisk::kMapOffset, .end = ondisk::kMapOffset + 512});
+  CHECK(world.a().write(0, 4096, 1) == EIO);
+  CHECK(world.a().status().io.flush_lost);
+  world.run_for(10s);
+  CHECK(world.a().write(0, 4096, 1) == 0);
 }
 
 TEST_CASE("INV-13: a primary whose flush failed alone says so, and gets well") {

@@ -3,6 +3,7 @@
 // it. A power loss drops what no flush covered, or keeps any prefix of it, sector by sector.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -48,6 +49,12 @@ class DiskMedia {
     HAST_ASSERT(offset % sector_bytes_ == 0 && bytes.size() % sector_bytes_ == 0);
     store(newest_, offset, bytes);
     unflushed_.push_back({++writes_, offset, {bytes.begin(), bytes.end()}});
+  }
+  /// Durable when it completed, it alone.
+  void write_durably(std::uint64_t offset, ConstByteSpan bytes) {
+    store(newest_, offset, bytes);
+    store(durable_, offset, bytes);
+    for (Write& older : unflushed_) overwrite(older, offset, bytes);
   }
   void zero(std::uint64_t offset, std::uint64_t length) {
     write(offset, std::vector<std::byte>(length));
@@ -106,6 +113,15 @@ class DiskMedia {
 
   static void store(core::AlignedBuffer& layer, std::uint64_t offset, ConstByteSpan bytes) {
     std::memcpy(layer.data() + offset, bytes.data(), bytes.size());
+  }
+
+  /// What a later flush brings must not be older than what is there.
+  static void overwrite(Write& older, std::uint64_t offset, ConstByteSpan bytes) {
+    const std::uint64_t begin = std::max(offset, older.offset);
+    const std::uint64_t end = std::min(offset + bytes.size(), older.offset + older.bytes.size());
+    if (begin < end)
+      std::memcpy(older.bytes.data() + (begin - older.offset), bytes.data() + (begin - offset),
+                  end - begin);
   }
 
   std::uint32_t sector_bytes_;

@@ -186,7 +186,10 @@ class FakeDisk final : public port::Disk {
                     op.length_bytes);
         break;
       case IoKind::write:
-        media_.write(op.offset_bytes, {op.data, op.length_bytes});
+        if (op.durable)
+          media_.write_durably(op.offset_bytes, {op.data, op.length_bytes});
+        else
+          media_.write(op.offset_bytes, {op.data, op.length_bytes});
         break;
       case IoKind::discard:
       case IoKind::write_zeroes:

@@ -64,8 +64,11 @@ class Component {
 
   /// Everything completed before is on stable storage. A failure is kept: after one nobody knows
   /// which writes the kernel dropped, and it would report success next time, so every later flush
-  /// fails alike until the component is opened again, or flush_again() (INV-4).
+  /// and durable write fails alike until the component is opened again, or flush_again() (INV-4).
   int flush();
+  /// On stable storage when it returns; says nothing of other writes. Cheaper than a flush where
+  /// much is dirty. A failure is that of a flush.
+  int write_durably(std::uint64_t offset_bytes, ConstByteSpan from);
   void flush_again() { flush_error_ = 0; }
 
  private:
@@ -84,6 +87,7 @@ class Component {
   std::atomic<bool> discard_refused_{false};
   std::atomic<bool> zeroing_refused_{false};
   std::atomic<bool> flush_refused_{false};
+  std::atomic<bool> durable_writes_refused_{false};
   std::mutex flush_mutex_;  // one at a time: the kernel tells a failure to one caller only
   std::atomic<int> flush_error_{0};
   Log log_;

@@ -44,7 +44,7 @@ class DiskPool final : public port::Disk {
   DiskPool(std::unique_ptr<Component> component, Executor owner);
   Result<void> start_threads(unsigned count);
   void work();
-  OpList& queue_for(IoKind kind);
+  OpList& queue_for(const port::DiskOp& op);
   std::size_t startable() const;
   bool take(OpList& batch);
   bool finish(OpList& batch, int error);

@@ -1,5 +1,6 @@
 // The group commit of the activemap (INV-1): all writes that wait for new bits share one write of
-// the changed pages and one flush. One commit at a time; whoever arrives meanwhile shares the next.
+// the changed pages, which are one durable write as a rule, or several and a flush. One commit at a
+// time; whoever arrives meanwhile shares the next.
 #pragma once
 
 #include <array>
@@ -39,6 +40,8 @@ class MapCommit {
   static constexpr std::uint64_t kMaxRunPages = 64;
 
   void begin();
+  std::uint64_t run_end(std::uint64_t first) const;
+  bool is_one_run() const;
   bool write_next(port::DiskOp& op);
   void write_done(port::DiskOp& op);
   void flush_done(port::DiskOp& op);
@@ -60,6 +63,7 @@ class MapCommit {
   Ticket ticket_ = 0;
   bool running_ = false;
   bool again_ = false;
+  bool one_write_ = false;  // of the running commit, durable by itself
 };
 
 }  // namespace hast::core

@@ -1,7 +1,8 @@
 // The local component as a resource holds it while its role lasts: submissions of one turn of the
 // loop go out together, at its end, and the disk behind it can be closed and replaced while the
 // core lives on. Closed, every operation fails with ENXIO. Replaced only while nothing is in
-// flight. It tells of each flush that failed, before the one who asked for it hears.
+// flight. It tells of each flush or durable write that failed, before the one who asked for it
+// hears.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +33,7 @@ class LocalDisk final : public port::Disk {
     if (!disk_) {
       refused_.push_back(op);
     } else {
-      if (op.kind == IoKind::flush) watch(op);
+      if (port::is_promise(op)) watch(op);
       disk_->submit(op);
     }
     turn_end_.due();
@@ -58,23 +59,23 @@ class LocalDisk final : public port::Disk {
   }
 
  private:
-  struct Flush {
+  struct Promise {
     port::DiskOp* op = nullptr;
     void (*completed)(port::DiskOp&) = nullptr;
     void* owner = nullptr;
   };
 
   void watch(port::DiskOp& op) {
-    flushes_.push_back({&op, op.completed, op.owner});
-    completes_with<&LocalDisk::flushed>(op, this);
+    promises_.push_back({&op, op.completed, op.owner});
+    completes_with<&LocalDisk::promise_ended>(op, this);
   }
-  void flushed(port::DiskOp& op) {
-    const auto found = std::find_if(flushes_.begin(), flushes_.end(),
-                                    [&op](const Flush& flush) { return flush.op == &op; });
-    HAST_ASSERT(found != flushes_.end());
+  void promise_ended(port::DiskOp& op) {
+    const auto found = std::find_if(promises_.begin(), promises_.end(),
+                                    [&op](const Promise& promise) { return promise.op == &op; });
+    HAST_ASSERT(found != promises_.end());
     op.completed = found->completed;
     op.owner = found->owner;
-    flushes_.erase(found);
+    promises_.erase(found);
     if (port::flush_result(op.error) != 0) flush_failed_(op.error);
     op.completed(op);  // may destroy this object
   }
@@ -84,7 +85,7 @@ class LocalDisk final : public port::Disk {
   IntrusiveList<port::DiskOp, port::DiskOp> refused_;
   TurnEnd& turn_end_;
   std::function<void(int)> flush_failed_;  // gets the errno
-  std::vector<Flush> flushes_;             // under way
+  std::vector<Promise> promises_;          // under way
 };
 
 }  // namespace hast::engine

@@ -1,9 +1,9 @@
 // Disk: a local component as the core sees it. The data plane is an intrusive operation: the caller
 // owns the op and its buffer, both stay put until `completed` runs, exactly once, on the owner's
 // executor, never from inside submit(). Operations may complete in any order; a flush makes durable
-// every operation that had completed before the flush was submitted. After one that failed nobody
-// knows what is durable, so all fail until the disk is opened again, or told that everybody who
-// relied on one has heard of it.
+// every operation that had completed before the flush was submitted, a durable write itself alone.
+// After one of them that failed nobody knows what is durable, so all fail until the disk is opened
+// again, or told that everybody who relied on one has heard of it.
 #pragma once
 
 #include <cerrno>
@@ -23,6 +23,7 @@ struct DiskOp : ListNode<DiskOp> {
   std::uint64_t offset_bytes = 0;  // on the component, a multiple of the sector size
   std::uint64_t length_bytes = 0;  // a multiple of the sector size; 0 for flush
   std::byte* data = nullptr;       // read and write only; aligned to kBufferAlignment
+  bool durable = false;            // a write that completes when it is on stable storage
   int error = 0;                   // errno of this host, 0 on success; a short transfer is EIO
 
   void (*completed)(DiskOp&) = nullptr;
@@ -32,6 +33,9 @@ struct DiskOp : ListNode<DiskOp> {
 /// A component that cannot flush has nothing volatile as far as anybody knows: EOPNOTSUPP counts as
 /// flushed (it is reported once elsewhere), everything else is an error.
 constexpr int flush_result(int error) { return error == EOPNOTSUPP ? 0 : error; }
+
+/// A failure of it says something of other operations, too.
+constexpr bool is_promise(const DiskOp& op) { return op.kind == IoKind::flush || op.durable; }
 
 /// Binds an op's completion to a member function: `completes_with<&Cls::read_done>(op, this)`.
 template <auto method, class T>
@@ -57,7 +61,8 @@ class Disk {
   virtual void submit(DiskOp& op) = 0;
   /// Submissions may be kept back until this call, which ends every turn of the owner's loop.
   virtual void kick() {}
-  /// What a failed flush should have covered is not relied on any more: the next one may succeed.
+  /// What a failed flush or durable write should have covered is not relied on any more: the next
+  /// one may succeed.
   virtual void flush_again() {}
   /// kick() returns when all of them are done, as they are at once in memory.
   virtual bool completes_in_kick() const { return false; }

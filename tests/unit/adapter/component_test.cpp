@@ -254,6 +254,57 @@ TEST_CASE("After a failed flush every flush fails, because the kernel forgets wh
   }
 }
 
+TEST_CASE("What was written durably is read back; nothing reaches past the end") {
+  const TempDir dir;
+  const std::string path = dir.make_file("data", kSize);
+  const auto component = open_component(path);
+  AlignedBuffer out(4096, 7);
+  AlignedBuffer in(4096, 0);
+  CHECK(component->write_durably(8192, out.span) == 0);
+  CHECK(component->read(8192, in.span) == 0);
+  CHECK(in.all(7));
+  CHECK(component->write_durably(kSize - 2048, out.span) == EINVAL);
+  CHECK(std::filesystem::file_size(path) == kSize);
+}
+
+#ifdef __linux__
+TEST_CASE("A durable write that fails counts as a failed flush") {
+  const TempDir dir;
+  auto component = open_component(dir.make_file("data", kSize));
+  AlignedBuffer block(4096, 7);
+  const bool armed = run_with_failing(
+      SYS_pwritev2, EIO, [&] { CHECK(component->write_durably(0, block.span) == EIO); });
+  if (!armed) {
+    WARN("no seccomp filters here: not tested");
+    return;
+  }
+  CHECK(component->flush() == EIO);
+  CHECK(component->write_durably(0, block.span) == EIO);
+  component->flush_again();
+  CHECK(component->write_durably(0, block.span) == 0);
+  CHECK(run_with_failing(SYS_fdatasync, EIO, [&] { CHECK(component->flush() == EIO); }));
+  CHECK(component->write_durably(0, block.span) == EIO);
+}
+
+TEST_CASE("Where the kernel has no durable writes, a flush follows the write") {
+  const TempDir dir;
+  auto component = open_component(dir.make_file("data", kSize));
+  AlignedBuffer block(4096, 7);
+  AlignedBuffer in(4096, 0);
+  const bool armed = run_with_failing(SYS_pwritev2, EOPNOTSUPP,
+                                      [&] { CHECK(component->write_durably(0, block.span) == 0); });
+  if (!armed) {
+    WARN("no seccomp filters here: not tested");
+    return;
+  }
+  CHECK(component->read(0, in.span) == 0);
+  CHECK(in.all(7));
+  CHECK(run_with_failing(SYS_fdatasync, EIO,
+                         [&] { CHECK(component->write_durably(0, block.span) == EIO); }));
+  CHECK(component->flush() == EIO);
+}
+#endif
+
 TEST_CASE("A lock that the file system does not know is only warned of") {
   const TempDir dir;
   const std::string path = dir.make_file("data", kSize);
