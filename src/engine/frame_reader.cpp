@@ -8,6 +8,8 @@ namespace hast::engine {
 namespace {
 constexpr std::size_t kLargePayload = 32 * 1024;
 constexpr std::size_t kShortRead = 4096;
+/// Eight frames with 4 KiB each: a secondary writes and answers them while the next arrive.
+constexpr std::size_t kLongRead = 34 * 1024;
 }  // namespace
 
 FrameReader::FrameReader(port::Stream& stream, std::size_t buffer_bytes)
@@ -19,16 +21,13 @@ FrameReader::FrameReader(port::Stream& stream, std::size_t buffer_bytes)
 /// read with little of its bytes, so that the rest need not be copied from here to its place.
 ByteSpan FrameReader::free_space() {
   if (begin_ == end_) begin_ = end_ = 0;
-  const std::size_t least = payloads_are_large_ ? kShortRead : buffer_.size() / 2;
-  if (end_ + std::max(least, wanted_) > buffer_.size()) {
+  const std::size_t most = std::max(payloads_are_large_ ? kShortRead : kLongRead, wanted_);
+  if (end_ + most > buffer_.size()) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, buffered());
     end_ -= begin_;
     begin_ = 0;
   }
-  ByteSpan space = buffer_.span().subspan(end_);
-  if (payloads_are_large_)
-    space = space.first(std::min(space.size(), std::max(kShortRead, wanted_)));
-  return space;
+  return buffer_.span().subspan(end_).first(std::min(buffer_.size() - end_, most));
 }
 
 Awaitable<Result<void>> FrameReader::more() {

@@ -24,7 +24,7 @@ struct Frame {
 
 class FrameReader {
  public:
-  static constexpr std::size_t kBufferBytes = 256 * 1024;
+  static constexpr std::size_t kBufferBytes = 128 * 1024;
 
   explicit FrameReader(port::Stream& stream, std::size_t buffer_bytes = kBufferBytes);
 

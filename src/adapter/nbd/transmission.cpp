@@ -97,8 +97,15 @@ std::span<const iovec> Transmission::receive_space() {
     input_end_ = buffered();
     input_begin_ = 0;
   }
-  space_[count++] = {input_.get() + input_end_, limits_.input_bytes - input_end_};
+  space_[count++] = {input_.get() + input_end_,
+                     std::min(limits_.input_bytes - input_end_, input_share())};
   return {space_.data(), count};
+}
+
+/// As many small writes at once as are under way already: while those are taken in, the peer works
+/// on these. All at once, one node would wait for the other in turn.
+std::size_t Transmission::input_share() const {
+  return std::max(in_sink_, kLeastShare) * (kRequestBytes + kSmallWrite);
 }
 
 void Transmission::received(std::size_t bytes) {

@@ -628,6 +628,24 @@ TEST_CASE("Without a free slot the client is not read any more, and goes on when
   CHECK_FALSE(world.client.transmission.receive_space().empty());
 }
 
+TEST_CASE("At once it takes as many small writes as are under way, and at least eight") {
+  World world(ReplyStyle::simple, {4 << 20, 512, 32});
+  const auto writes_taken_at_once = [&world] {
+    const auto space = world.client.transmission.receive_space();
+    REQUIRE(space.size() == 1);
+    return space[0].iov_len / (nbd::kRequestBytes + 4096);
+  };
+  CHECK(writes_taken_at_once() == 8);
+  world.hold();
+  for (unsigned i = 0; i < 12; ++i) world.client.send(nbd_request(0, i, 0, 512).str());
+  world.settle();
+  CHECK(world.sink.submitted() == 12);
+  CHECK(writes_taken_at_once() == 12);
+  world.unhold();
+  world.settle();
+  CHECK(writes_taken_at_once() == 8);
+}
+
 TEST_CASE("No more commands are taken than a connection may have") {
   nbd::TransmissionLimits limits;
   limits.commands = 3;

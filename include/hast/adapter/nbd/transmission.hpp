@@ -95,6 +95,8 @@ class Transmission final : private port::SlotWaiter {
   template <class T>
   using ListOf = IntrusiveList<T, T>;
   enum class Stage : std::uint8_t { head, payload, skip };
+  static constexpr std::size_t kSmallWrite = 4096;
+  static constexpr std::size_t kLeastShare = 8;
 
   /// Bytes on their way to the client: an encoded head, then data of a piece or a text.
   struct Output : ListNode<Output> {
@@ -168,6 +170,7 @@ class Transmission final : private port::SlotWaiter {
   void release(Piece& piece);
   void submit_pending();
   void submit_next(Command& command, Piece& piece);
+  std::size_t input_share() const;
   void slot_freed() override;
   void stop_waiting();
 
