@@ -136,6 +136,7 @@ void Primary::submit(port::IoRequest& request) {
   HAST_ASSERT(slot.with_client && !slot.in_core);
   slot.in_core = true;
   resync_.client_asked();
+  slots_.submitted(slot);
   ++depth_;  // not an Entry: completions never run inside submit()
   if (!is_valid(slot)) {
     slot.answered = false;

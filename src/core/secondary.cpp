@@ -104,6 +104,7 @@ void Secondary::submit(PeerRequest& request) {
   const bool is_order = request.order.kind != PeerOrder::Kind::none;
   const int error = is_order ? 0 : check(request);
   if (error != 0) return refuse(request, error);
+  usage_.note_size(requests_in_use(), request.length_bytes);
   // A primary that tells this first may have no disk to store the map on: not before it is durable
   // that everything is here, and where is not known (INV-12).
   alone_untold_ = alone_untold_ || (!merged_ && request.order.kind == PeerOrder::Kind::alone);

@@ -1,15 +1,19 @@
-// How many of a pool are in use: now, and at most since somebody asked last.
+// How many requests of a pool are under way: now, and at most since somebody asked last.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace hast {
 
 struct Usage {
+  /// A larger request is as much work as several that fit in here.
+  static constexpr std::uint64_t kOneRequestBytes = 16 * 1024;
+
   std::size_t now = 0;
-  std::size_t most = 0;  // since the last reading, `now` included
+  std::size_t most = 0;  // since the last reading, `now` included; large ones count as several
 
   Usage& operator+=(const Usage& other) {
     now += other.now;
@@ -22,6 +26,10 @@ struct Usage {
 class UsageMeter {
  public:
   void note(std::size_t now) { most_ = std::max(most_, now); }
+  /// One of those in use is that large.
+  void note_size(std::size_t now, std::uint64_t bytes) {
+    note(now + (std::max<std::uint64_t>(bytes, 1) - 1) / Usage::kOneRequestBytes);
+  }
   /// What it shows begins anew.
   Usage read(std::size_t now) { return {now, std::max(std::exchange(most_, now), now)}; }
 

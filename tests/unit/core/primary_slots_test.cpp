@@ -271,6 +271,22 @@ TEST_CASE("usage tells what is under way, and the most of it since it was asked 
   CHECK(rig.primary().usage().most == 0);
 }
 
+TEST_CASE("a large request counts in the most as the small ones it is worth") {
+  PrimaryRig rig;
+  rig.start_connected();
+  const auto most_with = [&rig](std::uint32_t bytes) {
+    rig.client().write(0, bytes, 1);
+    const Usage usage = rig.primary().usage();
+    CHECK(usage.now == 1);
+    rig.settle();
+    (void)rig.primary().usage();
+    return usage.most;
+  };
+  CHECK(most_with(16 * 1024) == 1);
+  CHECK(most_with(16 * 1024 + 512) == 2);
+  CHECK(most_with(128 * 1024) == 8);
+}
+
 TEST_CASE("a call into the core from inside an answer delivers no other answer inside it") {
   PrimaryRig rig(slots(2));
   rig.start();

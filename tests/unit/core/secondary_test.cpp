@@ -450,6 +450,16 @@ TEST_CASE("usage tells how many requests came at once, though all are answered w
   CHECK(rig.secondary().usage().now == 0);
 }
 
+TEST_CASE("a large request counts as the small ones it is worth") {
+  SecondaryRig rig;
+  rig.start_session();
+  rig.write(1, 0, 128 * 1024, 1);
+  const Usage usage = rig.secondary().usage();
+  CHECK(usage.now == 1);
+  CHECK(usage.most == 8);
+  rig.disk().run_all();
+}
+
 TEST_CASE("a request acquired in the former session is not answered in the next") {
   SecondaryRig rig;
   rig.start_session();
