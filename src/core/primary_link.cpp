@@ -412,10 +412,12 @@ PrimaryStatus Primary::status() const {
   status.local_lost = local_lost_;
   status.flush_lost = flush_lost_ != 0 && !local_lost_;
   status.frozen = waits_for_permission() && !volume_.outbox.connected();
-  status.syncing = resync_.running() || sync_ending_;
+  const bool copying = resync_.running() || sync_ending_;
+  // Also while the peer is still told that it begins: who sees no resync may rely on both nodes.
+  status.syncing = copying || (sync_due_ && !local_lost_);
   status.sync_source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
-  status.sync_copied_bytes = resync_.copied_bytes();
-  status.sync_total_bytes = resync_.total_bytes();
+  status.sync_copied_bytes = copying ? resync_.copied_bytes() : 0;
+  status.sync_total_bytes = copying ? resync_.total_bytes() : status.unsynced_bytes;
   status.slots_free = slots_.free_count();
   status.local_queue = local_queue_;
   status.send_queue = volume_.outbox.waiting();

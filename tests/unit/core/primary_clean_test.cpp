@@ -290,6 +290,20 @@ TEST_CASE("a stop in the middle of a resync keeps what was not copied marked") {
   CHECK(rig.images_equal());
 }
 
+TEST_CASE("from the connection on until everything is copied the status tells of a resync") {
+  PrimaryRig rig(one_hot());
+  rig.start();
+  rig.client().write(0, 4096, 1);
+  rig.settle();
+  REQUIRE(rig.connect());
+  const PrimaryStatus before = rig.primary().status();
+  CHECK(before.syncing);
+  CHECK(before.sync_copied_bytes == 0);
+  CHECK(before.sync_total_bytes == kExtent);
+  rig.settle();
+  CHECK_FALSE(rig.primary().status().syncing);
+}
+
 TEST_CASE("INV-2: a barrier that outlasts its link proves nothing, and is not the next link's") {
   PrimaryRig rig(one_hot());
   rig.start_connected();
