@@ -65,6 +65,23 @@ Result<port::DiskGeometry> geometry_of(int fd, ComponentKind kind, const struct 
   return port::DiskGeometry{static_cast<std::uint64_t>(status.st_size), kFileSectorBytes};
 }
 
+/// `once` moves what it can of `bytes` at the offset and returns how much, -1 with errno otherwise;
+/// called until all is moved. Nothing moved is EIO: the file was cut behind our back.
+template <typename Span, typename Once>
+int transfer(std::uint64_t offset_bytes, Span bytes, Once once) {
+  while (!bytes.empty()) {
+    const ssize_t count = once(offset_bytes, bytes);
+    if (count == 0) return EIO;
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset_bytes += static_cast<std::uint64_t>(count);
+  }
+  return 0;
+}
+
 }  // namespace
 
 Component::Component(int fd, std::string path, ComponentKind kind, ComponentOptions options)
@@ -122,32 +139,16 @@ bool Component::contains(std::uint64_t offset_bytes, std::uint64_t length_bytes)
 
 int Component::read(std::uint64_t offset_bytes, ByteSpan into) {
   if (!contains(offset_bytes, into.size())) return EINVAL;
-  while (!into.empty()) {
-    const ssize_t count = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(offset_bytes));
-    if (count == 0) return EIO;  // the file was cut behind our back
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return errno;
-    }
-    into = into.subspan(static_cast<std::size_t>(count));
-    offset_bytes += static_cast<std::uint64_t>(count);
-  }
-  return 0;
+  return transfer(offset_bytes, into, [this](std::uint64_t at_bytes, ByteSpan rest) {
+    return ::pread(fd_, rest.data(), rest.size(), static_cast<off_t>(at_bytes));
+  });
 }
 
 int Component::write(std::uint64_t offset_bytes, ConstByteSpan from) {
   if (!contains(offset_bytes, from.size())) return EINVAL;  // a file would grow
-  while (!from.empty()) {
-    const ssize_t count = ::pwrite(fd_, from.data(), from.size(), static_cast<off_t>(offset_bytes));
-    if (count == 0) return EIO;
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return errno;
-    }
-    from = from.subspan(static_cast<std::size_t>(count));
-    offset_bytes += static_cast<std::uint64_t>(count);
-  }
-  return 0;
+  return transfer(offset_bytes, from, [this](std::uint64_t at_bytes, ConstByteSpan rest) {
+    return ::pwrite(fd_, rest.data(), rest.size(), static_cast<off_t>(at_bytes));
+  });
 }
 
 int Component::discard(std::uint64_t offset_bytes, std::uint64_t length_bytes) {
@@ -198,7 +199,10 @@ int Component::write_durably(std::uint64_t offset_bytes, ConstByteSpan from) {
   if (!durable_writes_refused_.load(std::memory_order_relaxed)) {
     const std::lock_guard one_at_a_time(flush_mutex_);
     if (const int failed = flush_error_; failed != 0) return failed;
-    const int error = os::write_durably(fd_, offset_bytes, from);
+    const int error =
+        transfer(offset_bytes, from, [this](std::uint64_t at_bytes, ConstByteSpan rest) {
+          return os::write_durably(fd_, at_bytes, rest);
+        });
     if (!never_supported(error)) return flush_error_ = error;
     durable_writes_refused_.store(true, std::memory_order_relaxed);
   }

@@ -88,6 +88,9 @@ int flush(int fd, ComponentKind kind) {
   }
 }
 
-int write_durably(int, std::uint64_t, ConstByteSpan) { return EOPNOTSUPP; }
+ssize_t write_durably(int, std::uint64_t, ConstByteSpan) {
+  errno = EOPNOTSUPP;
+  return -1;
+}
 
 }  // namespace hast::adapter::os

@@ -82,19 +82,9 @@ int flush(int fd, ComponentKind) {
   return 0;
 }
 
-int write_durably(int fd, std::uint64_t offset_bytes, ConstByteSpan from) {
-  while (!from.empty()) {
-    iovec piece = {const_cast<std::byte*>(from.data()), from.size()};
-    const ssize_t count = ::pwritev2(fd, &piece, 1, static_cast<off_t>(offset_bytes), RWF_DSYNC);
-    if (count == 0) return EIO;
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return errno;
-    }
-    from = from.subspan(static_cast<std::size_t>(count));
-    offset_bytes += static_cast<std::uint64_t>(count);
-  }
-  return 0;
+ssize_t write_durably(int fd, std::uint64_t offset_bytes, ConstByteSpan from) {
+  const iovec all = {const_cast<std::byte*>(from.data()), from.size()};
+  return ::pwritev2(fd, &all, 1, static_cast<off_t>(offset_bytes), RWF_DSYNC);
 }
 
 }  // namespace hast::adapter::os

@@ -33,7 +33,7 @@ int discard(int fd, ComponentKind kind, DeviceDelete trust, std::uint64_t offset
 int write_zeroes(int fd, ComponentKind kind, std::uint64_t offset_bytes,
                  std::uint64_t length_bytes);
 int flush(int fd, ComponentKind kind);
-/// All of it, on stable storage.
-int write_durably(int fd, std::uint64_t offset_bytes, ConstByteSpan from);
+/// As pwrite(2), on stable storage when it returns. EOPNOTSUPP where the platform has no such call.
+ssize_t write_durably(int fd, std::uint64_t offset_bytes, ConstByteSpan from);
 
 }  // namespace hast::adapter::os

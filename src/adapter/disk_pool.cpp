@@ -128,6 +128,7 @@ void DiskPool::work() {
   }
 }
 
+// A durable write waits for the device: in line with other changes it would hold up all of them.
 DiskPool::OpList& DiskPool::queue_for(const port::DiskOp& op) {
   if (op.kind == IoKind::flush) return waiting_flushes_;
   return one_writer_ && op.kind != IoKind::read && !op.durable ? waiting_changes_ : waiting_;

@@ -77,7 +77,6 @@ void Secondary::session_ended() {
 PeerRequest* Secondary::acquire() {
   PeerRequest* request = free_.pop_front();
   if (request == nullptr) return nullptr;
-  usage_.note(requests_in_use());
   request->state = PeerRequest::State::receiving;
   request->session = session_;
   request->error = 0;
@@ -104,7 +103,7 @@ void Secondary::submit(PeerRequest& request) {
   const bool is_order = request.order.kind != PeerOrder::Kind::none;
   const int error = is_order ? 0 : check(request);
   if (error != 0) return refuse(request, error);
-  usage_.note_size(requests_in_use(), request.length_bytes);
+  usage_.submitted(requests_in_use(), request.length_bytes);
   // A primary that tells this first may have no disk to store the map on: not before it is durable
   // that everything is here, and where is not known (INV-12).
   alone_untold_ = alone_untold_ || (!merged_ && request.order.kind == PeerOrder::Kind::alone);

@@ -22,7 +22,6 @@ SlotPool::~SlotPool() {
 Slot* SlotPool::take() {
   Slot* slot = free_.pop_front();
   if (slot == nullptr) return nullptr;
-  usage_.note(in_use());
   slot->with_client = true;
   slot->fua = false;
   slot->error = 0;

@@ -25,10 +25,10 @@ struct Usage {
 /// Remembers the most; how many are in use now the pool knows itself.
 class UsageMeter {
  public:
-  void note(std::size_t now) { most_ = std::max(most_, now); }
-  /// One of those in use is that large.
-  void note_size(std::size_t now, std::uint64_t bytes) {
-    note(now + (std::max<std::uint64_t>(bytes, 1) - 1) / Usage::kOneRequestBytes);
+  /// `now` are in use, the one that was submitted is of so many bytes.
+  void submitted(std::size_t now, std::uint64_t bytes) {
+    const std::size_t more = (std::max<std::uint64_t>(bytes, 1) - 1) / Usage::kOneRequestBytes;
+    most_ = std::max(most_, now + more);
   }
   /// What it shows begins anew.
   Usage read(std::size_t now) { return {now, std::max(std::exchange(most_, now), now)}; }

@@ -58,7 +58,7 @@ class SlotPool {
 
   Slot* take();
   void put(Slot& slot);
-  void submitted(const Slot& slot) { usage_.note_size(in_use(), slot.length_bytes); }
+  void submitted(const Slot& slot) { usage_.submitted(in_use(), slot.length_bytes); }
   bool all_free() const { return free_.size() == slots_.size(); }
   std::size_t free_count() const { return free_.size(); }
   std::size_t in_use() const { return slots_.size() - free_.size(); }

@@ -142,6 +142,7 @@ TEST_CASE("all who arrive while a commit runs share the next one") {
   rig.disk->run_all();
   CHECK(rig.ended.size() == 2);
   CHECK(rig.disk->logged(IoKind::write) == 2);
+  CHECK(rig.disk->logged(IoKind::flush) == 0);
 }
 
 TEST_CASE("neighbouring changed pages are written at once, distant ones in parallel") {
