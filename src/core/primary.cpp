@@ -48,14 +48,17 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
   if (component.metadata_copy_lost || component.doubtful || component.metadata.resuid == 0)
     metadata_.commit();
   volume_.outbox.observe(host);
-  order_op_.kind = alone_op_.kind = IoKind::flush;  // answered like one: durable, without data
+  order_op_.kind = alone_op_.kind = vouch_op_.kind =
+      IoKind::flush;  // answered like one: durable, without data
   order_op_.order = &order_;
   alone_op_.order = &alone_order_;
-  order_op_.owner = alone_op_.owner = this;
+  order_op_.owner = alone_op_.owner = vouch_op_.owner = this;
   order_op_.completed = [](RemoteOp& op) { static_cast<Primary*>(op.owner)->order_done(op); };
   alone_op_.completed = [](RemoteOp& op) { static_cast<Primary*>(op.owner)->alone_done(op); };
+  vouch_op_.completed = [](RemoteOp& op) { static_cast<Primary*>(op.owner)->vouch_done(op); };
   volume_.outbox.enroll(order_op_);
   volume_.outbox.enroll(alone_op_);
+  volume_.outbox.enroll(vouch_op_);
   for (Slot& slot : slots_.slots()) {
     slot.primary = this;
     slot.disk.owner = slot.claim.owner = slot.remote.owner = &slot;
@@ -244,7 +247,7 @@ void Primary::remote_done(RemoteOp& op) {
   if (slot.remote_state == RemoteState::failed && op.kind != IoKind::read)
     peer_failed(op.kind, slot.offset_bytes, op.error);
   advance(slot);
-  release_waiting_for_others();
+  release_waiting_for_vouch();
 }
 
 /// The peer refuses an operation: it cannot be relied on. The link is restarted, which ends in a
@@ -384,7 +387,7 @@ void Primary::advance_write(Slot& slot) {
   const bool settled = slot.settled();
   if (settled && slot.holds_extents) {
     if (slot.local == LocalState::failed && slot.remote_state == RemoteState::ok) {
-      if (waits_for_others(slot)) return;
+      if (answered_in_flight() && waits_for_vouch(slot)) return;
       rely_on_peer(slot);
     }
     end_extents(slot);

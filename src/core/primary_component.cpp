@@ -60,8 +60,8 @@ void Primary::repairs_idle() {
 void Primary::component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes,
                                      int error) {
   volume_.stale.set(offset_bytes, length_bytes);
-  if (on_local_error_ == OnLocalError::detach && !local_lost_) return lose_local(error);
   record_lag();
+  if (on_local_error_ == OnLocalError::detach) give_up_local(error);
 }
 
 /// INV-11. Impossible while anything acknowledged may be missing there: then neither node could
@@ -102,30 +102,56 @@ bool Primary::peer_has_what_it_answered() const {
   return volume_.outbox.connected() && !peer_inconsistent_ && !holds_something_alone();
 }
 
-/// True if the peer will have everything as soon as it has answered: the slot is taken up again
-/// then, instead of failing now (INV-12).
-bool Primary::waits_for_others(Slot& slot) {
-  if (!peer_has_what_it_answered() || !answered_in_flight()) return false;
-  waiting_others_.push_back(slot);
+/// True if the peer will have everything as soon as it has answered what it was asked: the slot is
+/// taken up again then, instead of failing now (INV-12).
+bool Primary::vouch_is_awaited() const {
+  return peer_has_what_it_answered() && (answered_in_flight() || vouch_asked_);
+}
+
+bool Primary::waits_for_vouch(Slot& slot) {
+  if (!vouch_is_awaited()) return false;
+  waiting_vouch_.push_back(slot);
   return true;
 }
 
-void Primary::release_waiting_for_others() {
-  if (waiting_others_.empty() || (peer_has_what_it_answered() && answered_in_flight())) return;
+void Primary::release_waiting_for_vouch() {
+  if (waiting_vouch_.empty() || vouch_is_awaited()) return;
   SlotList waiting;
-  waiting.splice_back(waiting_others_);
+  waiting.splice_back(waiting_vouch_);
   while (Slot* slot = waiting.pop_front()) slot->unmarked ? begin_unmarked(*slot) : advance(*slot);
 }
 
 /// The map could not be stored for it. Now the peer can do without one; or it is tried once more.
 void Primary::begin_unmarked(Slot& slot) {
   slot.unmarked = false;
-  const int error = std::exchange(slot.local_error, 0);
-  if (can_lose_local()) lose_local(error);
+  slot.local_error = 0;
   local_lost_ ? dispatch(slot) : mark(slot);
 }
 
 bool Primary::can_lose_local() const { return !local_lost_ && peer_has_everything(); }
+
+/// Nothing happens where the peer lacks something. Otherwise it is asked first: it may be gone
+/// without anybody having noticed, and with its power what it had answered for. Its flush proves
+/// both (INV-12). Before the first request of a connection its handshake is as good.
+void Primary::give_up_local(int error) {
+  if (!can_lose_local()) return;
+  if (!volume_.outbox.released()) return lose_local(error);
+  give_up_error_ = error;
+  if (vouch_asked_) return;
+  vouch_asked_ = true;
+  volume_.outbox.send(vouch_op_);
+}
+
+void Primary::vouch_done(RemoteOp& op) {
+  vouch_asked_ = false;
+  const int error = port::flush_result(op.error);
+  if (error == 0) {
+    if (can_lose_local()) lose_local(give_up_error_);
+  } else if (error != ENOTCONN) {
+    peer_failed(IoKind::flush, 0, error);
+  }
+  release_waiting_for_vouch();
+}
 
 /// From now on the peer serves alone. What the component may lack is remembered, should it come
 /// back: what is not proven to be flushed on it, and what is written from now on.
@@ -151,7 +177,7 @@ void Primary::flush_failed(int error) {
 /// to cover what was lost. Map and metadata are written anew by who learned that they failed, so
 /// that the disk may try again, but not between such a write and its flush.
 void Primary::flushes_are_lost() {
-  if (can_lose_local()) return lose_local(flush_lost_);
+  if (can_lose_local()) return give_up_local(flush_lost_);
   if (local_lost_ || flush_again_ticks_ == 0 || --flush_again_ticks_ > 0) return;
   if (metadata_.idle() && commit_.idle()) {
     volume_.disk.flush_again();

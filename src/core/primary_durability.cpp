@@ -47,9 +47,9 @@ void Primary::conclude_flush(Slot& slot) {
   if (slot.remote_state == RemoteState::ok) {
     // What was in this node's cache may be gone; the peer can stand in only if it has everything.
     if (slot.local == LocalState::failed && !local_lost_) {
-      if (waits_for_others(slot)) return;
-      if (!can_lose_local()) return answer(slot, failure_of(slot));
-      lose_local(slot.local_error);
+      give_up_local(slot.local_error);
+      if (waits_for_vouch(slot)) return;
+      if (!local_lost_) return answer(slot, failure_of(slot));
     }
     if (peer_ahead_ && !lag_is_recorded(slot)) return;
   } else if (!here) {
@@ -178,8 +178,8 @@ void Primary::metadata_committed(Ticket ticket, int error) {
   }
   if (episode_ == Episode::counting && ticket >= episode_ticket_) episode_counted(error);
   // INV-12: what this component cannot even note, it cannot be trusted with; the peer can.
-  if (error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_ && can_lose_local())
-    lose_local(error);
+  const bool lag_failed = error != 0 && lag_ == Lag::recording && ticket >= lag_ticket_;
+  if (lag_failed) give_up_local(error);
   if ((lag_ == Lag::recording || lag_ == Lag::unrecordable) && ticket >= lag_ticket_)
     lag_ = error == 0 ? Lag::recorded : local_lost_ ? Lag::unrecordable : Lag::none;
   if (metadata_.is_durable()) next_generation_ = 0;
@@ -195,6 +195,8 @@ void Primary::metadata_committed(Ticket ticket, int error) {
       waiting_metadata_.push_back(*slot);
     } else if (error == 0 || local_lost_) {
       advance(*slot);
+    } else if (lag_failed && waits_for_vouch(*slot)) {
+      continue;
     } else {  // INV-4: what cannot be recorded is not acknowledged
       answer(*slot, error);
       leave_core(*slot);
@@ -211,11 +213,8 @@ void Primary::map_committed(Ticket ticket, int error) {
   if (error != 0) {
     ++io_.write_errors;
     // INV-12: with everything on the peer the map is not needed to go on.
-    if (can_lose_local()) {
-      lose_local(error);
-    } else {
-      happened({.kind = Event::Kind::map_failed, .error = error});
-    }
+    if (!can_lose_local()) happened({.kind = Event::Kind::map_failed, .error = error});
+    give_up_local(error);
   }
   attach_step(attach_map_ticket_, ticket, error);
   SlotList waiting;
@@ -225,7 +224,7 @@ void Primary::map_committed(Ticket ticket, int error) {
       waiting_map_.push_back(*slot);
     } else if (error == 0 || local_lost_) {
       dispatch(*slot);
-    } else if (waits_for_others(*slot)) {
+    } else if (waits_for_vouch(*slot)) {
       slot->unmarked = true;
       slot->local_error = error;
     } else {  // INV-1: no mark, no write

@@ -193,6 +193,12 @@ void Primary::say_goodbye() {
 
 // Resync and cleaning -----------------------------------------------------------------------------
 
+/// The last extent may reach past the end of the data.
+std::uint64_t Primary::unsynced_bytes() const {
+  return std::min(volume_.map.unsynced().count() * volume_.map.extent_bytes(),
+                  volume_.data_bytes());
+}
+
 void Primary::start_sync() {
   const bool possible = sync_due_ && volume_.outbox.released() && !resync_.running() &&
                         resync_.idle() && !sync_ending_ && !local_lost_ && !stopping_ &&
@@ -202,10 +208,8 @@ void Primary::start_sync() {
     return send_order({.kind = PeerOrder::Kind::sync_begin, .generations = metadata().generations});
   sync_due_ = sync_failed_ = false;
   if (volume_.map.unsynced().any()) {
-    const std::uint64_t bytes =
-        std::min(volume_.map.unsynced().count() * volume_.map.extent_bytes(), volume_.data_bytes());
     happened({.kind = Event::Kind::sync_started,
-              .bytes = bytes,
+              .bytes = unsynced_bytes(),
               .source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary});
   }
   resync_.start();
@@ -270,7 +274,7 @@ void Primary::barrier_done(int local_error, int remote_error) {
 void Primary::local_flush_failed(int error) {
   ++io_.flush_errors;
   happened({.kind = Event::Kind::local_io_failed, .io = IoKind::flush, .error = error});
-  if (can_lose_local()) lose_local(error);
+  give_up_local(error);
 }
 
 /// INV-2: everything removed was proven by a flush of both nodes.
@@ -283,15 +287,14 @@ void Primary::clean_map() {
 void Primary::sync_incomplete() {
   synced_ = false;  // also where nothing is left to copy, but the flush that proves it (INV-13)
   retry_ticks_ = kResyncRetryTicks;
-  happened({.kind = Event::Kind::sync_incomplete,
-            .bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes()});
+  happened({.kind = Event::Kind::sync_incomplete, .bytes = unsynced_bytes()});
 }
 
 /// The peer has everything, and so has this node unless a flush failed here: then the peer can
 /// stand in at last.
 void Primary::sync_ended() {
   mark_synced();
-  if (flush_lost_ != 0 && can_lose_local()) lose_local(flush_lost_);
+  if (flush_lost_ != 0) give_up_local(flush_lost_);
 }
 
 /// The nodes are equal. A native peer says so first, durably: its mark goes, and both data are of
@@ -406,7 +409,7 @@ PrimaryStatus Primary::status() const {
   PrimaryStatus status;
   status.io = io_;
   status.dirty_bytes = volume_.map.dirty_extents() * volume_.map.extent_bytes();
-  status.unsynced_bytes = volume_.map.unsynced().count() * volume_.map.extent_bytes();
+  status.unsynced_bytes = unsynced_bytes();
   status.stale_bytes =
       local_lost_ ? volume_.data_bytes() : std::min(volume_.stale.bytes(), volume_.data_bytes());
   status.local_lost = local_lost_;
@@ -415,6 +418,8 @@ PrimaryStatus Primary::status() const {
   const bool copying = resync_.running() || sync_ending_;
   // Also while the peer is still told that it begins: who sees no resync may rely on both nodes.
   status.syncing = copying || (sync_due_ && !local_lost_);
+  const bool known = synced_ && synced_ticket_ == 0 && !status.syncing;
+  status.synced = known && !peer_ahead_ && peer_has_what_it_answered();
   status.sync_source = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   status.sync_copied_bytes = copying ? resync_.copied_bytes() : 0;
   status.sync_total_bytes = copying ? resync_.total_bytes() : status.unsynced_bytes;

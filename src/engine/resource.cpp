@@ -359,9 +359,6 @@ void Resource::defer_delivery() {
 }
 
 void Resource::happened(const core::Event& event) {
-  using Kind = core::Event::Kind;
-  if (event.kind == Kind::sync_done || event.kind == Kind::in_sync) synced_ = true;
-  if (event.kind == Kind::sync_started) synced_ = false;
   EventText text = describe(event);
   if (text.level != LogLevel::info && text.hook.empty()) {
     const std::optional<std::uint64_t> left_out = limiter_.admit(event.kind, ports_.clock.now());
@@ -382,15 +379,9 @@ void Resource::happened(const core::Event& event) {
   if (!text.hook.empty()) run_hook({std::string(text.hook), settings_.name});
 }
 
-void Resource::link_connected() {
-  synced_ = false;
-  run_hook({"connect", settings_.name});
-}
+void Resource::link_connected() { run_hook({"connect", settings_.name}); }
 
-void Resource::link_disconnected() {
-  synced_ = false;
-  run_hook({"disconnect", settings_.name});
-}
+void Resource::link_disconnected() { run_hook({"disconnect", settings_.name}); }
 
 void Resource::link_split_brain() {
   log_.error(
@@ -414,12 +405,10 @@ ResourceStatus Resource::status() const {
   if (primary_) {
     status.working = true;
     status.connected = link_ && link_->connected();
-    status.synced = status.connected && synced_;
     status.split_brain = link_ && link_->split_brain();
     status.trouble = link_ ? link_->trouble() : "";
     if (!status.connected && status.trouble.empty()) status.trouble = "connecting to the peer";
     status.io = primary_->status();
-    status.synced = status.synced && status.io.unsynced_bytes == 0;
     status.inconsistent = status.io.stale_bytes > 0;
     status.datasize_bytes = primary_->volume().size_bytes;
     status.extentsize_bytes = primary_->extent_bytes();

@@ -71,7 +71,7 @@ struct Siege {
     REQUIRE(world.b().role(Role::secondary, "shared")->has_value());
     REQUIRE(world.b().role(Role::secondary, "other")->has_value());
     REQUIRE(world.a().role(Role::primary, "other")->has_value());
-    REQUIRE(world.run_until([this] { return world.a().status("other").synced; }, 30s));
+    REQUIRE(world.run_until([this] { return world.a().status("other").io.synced; }, 30s));
     world.clear_log();
   }
   static WorldOptions two_resources() {
@@ -92,7 +92,7 @@ struct Siege {
   /// An honest primary still gets in.
   bool still_open() {
     if (!world.a().role(Role::primary)->has_value()) return false;
-    return world.run_until([this] { return world.a().status().synced; }, 40s);
+    return world.run_until([this] { return world.a().status().io.synced; }, 40s);
   }
 };
 

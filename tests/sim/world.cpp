@@ -137,7 +137,7 @@ bool World::start_pair() {
 
 bool World::synced(Machine& primary) {
   const engine::ResourceStatus status = primary.status();
-  return status.role == Role::primary && status.synced && status.io.stale_bytes == 0;
+  return status.role == Role::primary && status.io.synced && status.io.stale_bytes == 0;
 }
 
 bool World::run_until_synced(Machine& primary, port::Duration limit) {

@@ -81,6 +81,7 @@ struct PrimaryStatus {
   bool local_lost = false;           // no local component: the peer serves everything
   bool flush_lost = false;           // a flush failed here, and nobody stands in yet
   bool frozen = false;               // requests wait for permit_alone()
+  bool synced = false;  // connected, and each node has everything: durably, and so recorded
   bool syncing = false;
   SyncSource sync_source = SyncSource::primary;
   std::uint64_t sync_copied_bytes = 0;
@@ -239,10 +240,13 @@ class Primary final : public port::RequestSink,
   bool answered_in_flight() const;
   bool peer_has_what_it_answered() const;
   bool peer_has_everything() const;
-  bool waits_for_others(Slot& slot);
-  void release_waiting_for_others();
+  bool vouch_is_awaited() const;
+  bool waits_for_vouch(Slot& slot);
+  void release_waiting_for_vouch();
   void begin_unmarked(Slot& slot);
   bool can_lose_local() const;
+  void give_up_local(int error);
+  void vouch_done(RemoteOp& op);
   void component_failed_write(std::uint64_t offset_bytes, std::uint64_t length_bytes, int error);
   void lose_local(int error);
   void flushes_are_lost();
@@ -265,6 +269,7 @@ class Primary final : public port::RequestSink,
   bool merge(const PeerAnswer& answer);
   void release_when_merged();
   void merge_failed(int error);
+  std::uint64_t unsynced_bytes() const;
   void start_sync();
   void resync_pass_ended() override;
   void resync_drained() override;
@@ -294,10 +299,10 @@ class Primary final : public port::RequestSink,
   ReadRepair repair_;
   OnLocalError on_local_error_;
 
-  SlotList waiting_map_;         // for their extents to be stable (INV-1)
-  SlotList waiting_peer_;        // for the peer to record that it is alone (INV-12)
-  SlotList waiting_metadata_;    // for the episode to be counted (INV-3) or the lag (INV-11)
-  SlotList waiting_others_;      // acknowledged ones, before the peer can be relied on (INV-12)
+  SlotList waiting_map_;       // for their extents to be stable (INV-1)
+  SlotList waiting_peer_;      // for the peer to record that it is alone (INV-12)
+  SlotList waiting_metadata_;  // for the episode to be counted (INV-3) or the lag (INV-11)
+  SlotList waiting_vouch_;  // for what the peer was asked, before this node relies on it (INV-12)
   SlotList waiting_permission_;  // to be answered without the peer
   SlotList answered_;            // to be delivered
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;
@@ -326,6 +331,9 @@ class Primary final : public port::RequestSink,
   Ticket lag_ticket_ = 0;
   Alone alone_ = Alone::unsaid;  // of the present connection
   RemoteOp alone_op_;
+  bool vouch_asked_ = false;  // for a flush of the peer, before this node gives up its component
+  RemoteOp vouch_op_;
+  int give_up_error_ = 0;
   PeerOrder alone_order_;
   RemoteOp order_op_;
   PeerOrder order_;                 // none: nothing is on its way

@@ -46,7 +46,6 @@ struct ResourceStatus {
   Role role = Role::init;
   bool working = false;  // primary, or secondary with a connected primary: "complete"/"degraded"
   bool connected = false;
-  bool synced = false;  // primary: connected, and the resync that a connection begins with is over
   bool split_brain = false;
   bool inconsistent = false;  // the component is a mixture until a resync completes (INV-5)
   bool outdated = false;      // whole, but the peer is known to hold newer data
@@ -182,7 +181,6 @@ class Resource final : private core::PrimaryHost,
   std::shared_ptr<Fencing> fencing_;
   bool asking_ = false;  // ask_to_go_alone() runs
   bool ticking_ = false;
-  bool synced_ = false;
   bool handed_over_ = false;  // the role primary was given up for this node
   port::Wakeup frontend_stopped_;
   std::size_t deliveries_ = 0;  // posted calls of deliver() that did not run yet

@@ -429,17 +429,70 @@ TEST_CASE(
   rig.settle_locally();
   CHECK_FALSE(rig.client().done(write));
   CHECK_FALSE(rig.primary().local_lost());
-  SECTION("then the component is given up") {
+  SECTION("then it is tried once more") {
+    rig.settle();
+    CHECK_FALSE(rig.primary().local_lost());
+    CHECK(rig.client().ok(write));
+    CHECK(rig.map().test(1));
+  }
+  SECTION("and the component is given up if that fails, too") {
+    DiskFault forever = rig.map_fault();
+    forever.times = DiskFault::kForever;
+    rig.disk().fail(forever);
     rig.settle();
     CHECK(rig.primary().local_lost());
     CHECK(rig.client().ok(write));
     CHECK(filled_with(rig.peer().data().subspan(kExtent, 4096), 3));
   }
-  SECTION("if the peer is lost instead, the map is tried once more") {
+  SECTION("also if the peer is lost instead") {
     rig.disconnect();
     rig.settle();
     CHECK_FALSE(rig.primary().local_lost());
     CHECK(rig.client().ok(write));
     CHECK(rig.map().test(1));
+  }
+}
+
+TEST_CASE("INV-12: the component is not given up before the peer has proven that it is there") {
+  PrimaryRig rig;
+  rig.start_filled(3, 3);
+  const auto written = rig.client().write(0, 4096, 4);
+  rig.settle();
+  REQUIRE(rig.client().ok(written));
+  rig.disk().fail({.kind = IoKind::flush});
+  const auto flush = rig.client().flush();
+  rig.primary().flush_failed(EIO);  // as the engine sees it
+  rig.peer().take();
+  rig.peer().reply(0);  // its last words
+  rig.settle_locally();
+  CHECK_FALSE(rig.client().done(flush));
+  CHECK_FALSE(rig.primary().local_lost());
+  rig.peer().take();
+  REQUIRE(rig.peer().arrived_of(IoKind::flush) == 1);
+  SECTION("it proves it") {
+    rig.peer().reply(0);
+    rig.settle();
+    CHECK(rig.primary().local_lost());
+    CHECK(rig.client().ok(flush));
+  }
+  SECTION("it was gone: what it may have lost is still here, and is not called flushed") {
+    rig.disconnect();
+    rig.settle();
+    CHECK_FALSE(rig.primary().local_lost());
+    CHECK(rig.client().error(flush) == EIO);
+    const auto read = rig.client().read(0, 4096);
+    rig.settle();
+    CHECK(rig.client().holds(read, 4));
+    rig.peer().media().power_loss();
+    REQUIRE(rig.connect());
+    rig.settle();
+    CHECK(rig.images_equal());
+    CHECK(rig.primary().local_lost());  // now that it has everything
+  }
+  SECTION("it cannot: then it is no better") {
+    rig.peer().reply(0, EIO);
+    rig.settle();
+    CHECK_FALSE(rig.primary().local_lost());
+    CHECK(rig.client().error(flush) == EIO);
   }
 }

@@ -159,6 +159,9 @@ TEST_CASE("INV-12: a component lost before the peer confirmed that both are equa
   rig.peer().take();
   rig.peer().reply(1);  // the flush
   rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(1);  // and the one that is asked of it alone
+  rig.settle_locally();
   REQUIRE(rig.primary().local_lost());
   rig.settle();
   CHECK(rig.events().count(Event::Kind::in_sync) == 0);

@@ -261,7 +261,9 @@ TEST_CASE("INV-11: what a lost component could not note is tried again, for the 
   PrimaryRig rig;
   prepare(rig, 3);
   rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
-  rig.disk().fail(rig.metadata_fault());
+  DiskFault metadata = rig.metadata_fault();
+  metadata.times = DiskFault::kForever;
+  rig.disk().fail(metadata);
   rig.client().write(0, 4096, 4);
   rig.settle();
   REQUIRE(rig.primary().status().local_lost);

@@ -121,6 +121,9 @@ TEST_CASE("nothing is repaired on a component that was given up meanwhile") {
   rig.peer().take();
   rig.peer().reply(1);  // the flush
   rig.settle_locally();
+  rig.peer().take();
+  rig.peer().reply(1);  // and the one that is asked of it alone
+  rig.settle_locally();
   REQUIRE(rig.primary().local_lost());
   const std::size_t writes = rig.logged_data_writes();
   rig.settle();

@@ -401,8 +401,10 @@ TEST_CASE("a new link waits until the ranges of the lost one have ended") {
   rig.primary().tick();  // nor does the clock begin
   CHECK(rig.peer().take() == 0);
   CHECK(rig.held_data() == 1);
-  CHECK(rig.primary().status().syncing);  // it is due
+  CHECK(rig.primary().status().syncing);                      // it is due
+  CHECK(rig.events().count(Event::Kind::sync_started) == 2);  // those of the lost links
   rig.settle();
+  CHECK(rig.events().count(Event::Kind::sync_started) == 3);
   CHECK(rig.images_equal());
 }
 
