@@ -15,6 +15,7 @@
 #include <optional>
 #include <thread>
 
+#include "hast/adapter/boot_id.hpp"
 #include "hast/adapter/busy_poll.hpp"
 #include "hast/adapter/clock.hpp"
 #include "hast/adapter/daemonize.hpp"
@@ -67,7 +68,7 @@ class Daemon {
         context_(static_cast<int>(threads)),
         executor_(main_executor(context_, threads)),
         hooks_(executor_),
-        node_(context_, executor_, {net_, clock_, random_, hooks_}),
+        node_(context_, executor_, {net_, clock_, random_, hooks_, adapter::boot_id()}),
         control_(executor_, net_, clock_, node_),
         signals_(executor_, SIGTERM, SIGINT, SIGHUP),
         alive_timer_(clock_.make_timer(executor_)),

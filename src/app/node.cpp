@@ -109,7 +109,8 @@ engine::Executor Node::make_executor() {
 }
 
 engine::Ports Node::ports(Member& member) const {
-  return {outside_.net, outside_.clock, outside_.random, *member.disks, outside_.hooks};
+  return {outside_.net,  outside_.clock, outside_.random,
+          *member.disks, outside_.hooks, outside_.boot};
 }
 
 Result<std::unique_ptr<port::Frontend>> Node::make_frontend(const config::ResourceConfig& config,

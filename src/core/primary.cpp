@@ -240,6 +240,9 @@ void Primary::remote_done(RemoteOp& op) {
   if (op.kind == IoKind::flush) op.error = port::flush_result(op.error);
   slot.remote_error = op.error;
   if (op.error == 0 && op.fua && op.kind != IoKind::flush) slot.peer_durable = true;
+  if (op.error == 0 && op.kind == IoKind::flush)
+    flushed_there_ = std::max(flushed_there_, slot.written_there);
+  if (op.error == 0 && slot.is_write() && slot.stale && !op.fua) ++written_there_;
   slot.remote_state = op.error == 0          ? RemoteState::ok
                       : op.error == ENOTCONN ? RemoteState::absent
                                              : RemoteState::failed;

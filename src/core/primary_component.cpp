@@ -71,6 +71,7 @@ void Primary::rely_on_peer(Slot& slot) {
     slot.remote_state = RemoteState::absent;
     return;
   }
+  ++written_there_;
   component_failed_write(slot.offset_bytes, slot.length_bytes, slot.local_error);
 }
 

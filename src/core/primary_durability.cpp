@@ -17,7 +17,8 @@ constexpr int kMetadataRetryTicks = 5;
 // Flushes ---------------------------------------------------------------------------------------
 
 void Primary::start_flush(Slot& slot) {
-  slot.epoch = volume_.map.begin_flush();
+  slot.epoch = last_flush_ = volume_.map.begin_flush();
+  slot.written_there = written_there_;
   slot.remote_error = 0;
   slot.remote_state = slot.peer_durable ? RemoteState::ok : RemoteState::absent;
   slot.local = LocalState::absent;
@@ -42,7 +43,8 @@ void Primary::advance_flush(Slot& slot) {
 
 void Primary::conclude_flush(Slot& slot) {
   const bool here = slot.local == LocalState::ok && !peer_ahead_;  // what counts is safe here
-  if (here && replication_ == Replication::async && !clients_left_) return answer(slot, 0);
+  if (here && replication_ == Replication::async && !clients_left_)
+    return answer(slot, flush_verdict(slot));
   if (!slot.settled()) return;
   if (slot.remote_state == RemoteState::ok) {
     // What was in this node's cache may be gone; the peer can stand in only if it has everything.
@@ -61,7 +63,15 @@ void Primary::conclude_flush(Slot& slot) {
     if (is_unreplicated(slot) && !may_answer_alone(slot)) return;
     if (!episode_is_counted(slot)) return;
   }
-  answer(slot, 0);
+  answer(slot, flush_verdict(slot));
+}
+
+/// Of one that succeeded. Whoever asked before the first one has said that data are lost is told
+/// so, too: each of them may be another client.
+int Primary::flush_verdict(const Slot& slot) {
+  if (slot.kind != IoKind::flush || slot.epoch > flushes_fail_until_) return 0;
+  flushes_fail_until_ = std::min(flushes_fail_until_, last_flush_);
+  return EIO;
 }
 
 /// True if a flush may cover something that only this node's flush made safe: the peer did not

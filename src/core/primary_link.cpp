@@ -3,6 +3,7 @@
 // primary_alone.cpp.
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "hast/base/assert.hpp"
@@ -56,6 +57,7 @@ Result<void> Primary::link_up(const PeerAnswer& answer, const PrimaryFacts& sent
   // Nothing is left but what the peer had, and it was replaced by an empty one.
   if (answer.virgin && local_lost_) return Errc::resuid_mismatch;
 
+  look_for_restart(answer.boot);
   virgin_ = false;
   peer_discards_ = true;
   const bool metadata_changed = merge(answer);
@@ -111,6 +113,17 @@ bool Primary::merge(const PeerAnswer& answer) {
   metadata_.change().inconsistent = true;
   metadata_.change().sync_from = answer.generations.current;
   return true;
+}
+
+/// INV-12: what the peer alone had and did not flush may be gone with its power. The next flush of
+/// the clients says so.
+void Primary::look_for_restart(std::uint64_t boot) {
+  const std::uint64_t before = std::exchange(peer_boot_, boot);
+  const bool restarted = before != 0 && boot != 0 && boot != before;
+  if (!restarted || !peer_ahead_ || flushed_there_ == written_there_) return;
+  flushed_there_ = written_there_;
+  flushes_fail_until_ = std::numeric_limits<FlushEpoch>::max();
+  happened({.kind = Event::Kind::peer_restarted});
 }
 
 void Primary::link_down() {
@@ -314,6 +327,7 @@ void Primary::mark_synced() {
   synced_ = true;
   synced_from_ = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   peer_ahead_ = false;
+  flushed_there_ = written_there_;  // by both
   lag_ = Lag::none;
   alone_ = Alone::unsaid;    // what the peer knew of it ended with sync_end
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew

@@ -270,6 +270,7 @@ Awaitable<Result<void>> Link::second_step(FrameReader* reader, wire::FirstReply 
   hello.native.sector_bytes = primary_.volume().sector_bytes;
   hello.native.max_io_bytes = wire::kMaxIoBytes;
   hello.native.heartbeat_ms = static_cast<std::uint32_t>(settings_.heartbeat.count());
+  hello.native.boot = ports_.boot;
   Result<std::vector<std::byte>> frame = frame_of(hello, connection_.version);
   if (!frame) co_return std::move(frame).error();
   Result<void> sent = co_await send_frame(connection_.replies.get(), std::move(frame).value());
@@ -334,6 +335,7 @@ Result<core::PeerAnswer> Link::check_answer(const wire::SecondReply& reply) cons
   answer.native = connection_.version >= wire::kNativeVersion;
   answer.generations = reply.native.generations;
   answer.inconsistent = reply.native.inconsistent;
+  answer.boot = reply.native.boot;
   return answer;
 }
 

@@ -176,6 +176,7 @@ Awaitable<Result<void>> Session::answer() {
   reply.native.sector_bytes = secondary_.sector_bytes();
   reply.native.max_io_bytes = wire::kMaxIoBytes;
   reply.native.heartbeat_ms = static_cast<std::uint32_t>(settings_.heartbeat.count());
+  reply.native.boot = ports_.boot;
   const std::uint64_t own_resuid = secondary_.metadata().resuid;
 
   // Two steps at once would decide on old facts: the former identity is durable first.

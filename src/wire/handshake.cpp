@@ -55,6 +55,7 @@ void encode_native(const NativeFacts& facts, NvWriter& nv) {
   nv.u32("sectorsize", facts.sector_bytes);
   nv.u32("maxio", facts.max_io_bytes);
   nv.u32("heartbeat", facts.heartbeat_ms);
+  if (facts.boot != 0) nv.u64("boot", facts.boot);
 }
 
 /// All optional, so that a later version may leave one out; of a wrong type is as absent.
@@ -67,6 +68,7 @@ NativeFacts decode_native(const NvReader& nv) {
   facts.sector_bytes = nv.u32("sectorsize").value_or(0);
   facts.max_io_bytes = nv.u32("maxio").value_or(0);
   facts.heartbeat_ms = nv.u32("heartbeat").value_or(0);
+  facts.boot = nv.u64("boot").value_or(0);
   return facts;
 }
 

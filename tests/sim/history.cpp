@@ -162,6 +162,18 @@ void History::flushed(const Moment& sent) {
   }
 }
 
+bool History::is_lost(ConstByteSpan before, ConstByteSpan after) const {
+  for (std::uint64_t s = 0; s < sectors(); ++s) {
+    const Sector& sector = sectors_[s];
+    if (sector.busy || sector.undefined || sector.oldest != sector.newest()) continue;
+    const Stamp newest = sector.versions.back();
+    const std::size_t at = s * kSectorBytes;
+    if (is_sector(newest, s, before.data() + at) && !is_sector(newest, s, after.data() + at))
+      return true;
+  }
+  return false;
+}
+
 void History::power_lost() {
   for (Sector& sector : sectors_) {
     sector.oldest = sector.durable;

@@ -58,6 +58,8 @@ class History {
   Moment now() const;
   void flushed(const Moment& sent);
 
+  /// Whether a node that held `before`, the newest that was acknowledged, lacks some of it after.
+  bool is_lost(ConstByteSpan before, ConstByteSpan after) const;
   /// A node that alone held something lost its power. What is on its way may be acknowledged yet,
   /// by what that node had said before.
   void power_lost();

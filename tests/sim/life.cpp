@@ -94,7 +94,7 @@ void Life::happen(Trouble trouble) {
   if (!secondary().up() && random_.chance(60)) restart_secondary();
   if (secondary().up()) take_up(secondary(), Role::secondary);
   look_at_disks();
-  if (random_.chance(50)) take_component_back();
+  if (random_.chance(50)) take_component_back(*primary_);
   switch (trouble) {
     case Trouble::lose_primary:
       return lose_primary();
@@ -220,7 +220,7 @@ void Life::reconcile() {
   // is taken back, or the role is taken up again.
   if (random_.chance(50))
     world_.run_until([this] { return !primary_->status().io.flush_lost; }, 2min);
-  if (random_.chance(50)) take_component_back();
+  if (random_.chance(50)) take_component_back(*primary_);
   if (component_is_useless()) bounce(*primary_);
 }
 
@@ -242,9 +242,10 @@ void Life::end() {
   line_->workload.stop();
   if (!world_.run_until([this] { return line_->workload.idle(); }, 1min))
     return blame("a request is never answered");
-  // A connection may be dead without anybody knowing it: ask.
-  if (primary_->flush() != 0) return blame("healed, and a flush fails");
-  take_component_back();  // a flush lost before the repair shows now
+  // A connection may be dead without anybody knowing it: ask. One flush may have to tell of a loss.
+  const bool fails = primary_->flush() != 0 && (!swarm_.power_losses || primary_->flush() != 0);
+  if (fails) return blame("healed, and a flush fails");
+  take_component_back(*primary_);  // a flush lost before the repair shows now
   const auto settled = [this] {
     return world_.synced(*primary_) && nothing_on_its_way() &&
            primary_->status().io.dirty_bytes == 0;

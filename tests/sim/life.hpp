@@ -95,7 +95,7 @@ class Life {
   void damage_metadata();
   void lose_disk();
   void replace_disk(Machine& machine);
-  void take_component_back();
+  void take_component_back(Machine& machine);
   bool component_is_useless() const;
   bool primary_is_whole();
   void repair(Machine& machine);

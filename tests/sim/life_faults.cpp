@@ -223,13 +223,13 @@ void Life::lose_disk() {
 }
 
 /// The disk of a primary that gave it up is well again, and so is its cable.
-void Life::take_component_back() {
-  if (!primary_->up() || !primary_->status().io.local_lost) return;
-  repair(*primary_);
-  const std::optional<Result<engine::Attached>> attached = primary_->attach();
+void Life::take_component_back(Machine& machine) {
+  if (!machine.up() || !machine.status().io.local_lost) return;
+  repair(machine);
+  const std::optional<Result<engine::Attached>> attached = machine.attach();
   if (!attached) return blame("an attach does not end");
   // What fails meanwhile is found out by the one who asked.
-  const bool may_fail = swarm_.has_disk_errors() || !primary_->up();
+  const bool may_fail = swarm_.has_disk_errors() || !machine.up();
   if (!*attached && !may_fail) blame("not attached: " + attached->error().message());
 }
 

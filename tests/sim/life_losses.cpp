@@ -20,10 +20,17 @@ void Life::lose(Machine& machine, Loss loss) {
   if (&machine == primary_) {
     other_held_everything_ = other_holds_everything();
     power_lost_ = power_lost_ || loss == Loss::power;
+    line_->workload.device_was_lost();
   }
+  if (loss == Loss::kill) return machine.kill();
+  if (&machine == primary_ || !lagging_) return machine.power_off();
   // What only the secondary holds, and did not flush, is gone with its power.
-  if (&machine != primary_ && lagging_ && loss == Loss::power) lose_unflushed();
-  loss == Loss::power ? machine.power_off() : machine.kill();
+  const ConstByteSpan data = machine.data();
+  const std::vector<std::byte> before(data.begin(), data.end());
+  machine.power_off();
+  const bool is_noticed = swarm_.native() && primary_->up() && primary_->status().io.local_lost;
+  if (is_noticed && line_->history.is_lost(before, machine.data())) line_->workload.data_are_lost();
+  lose_unflushed();
 }
 
 /// Also of what both held: the node that lost it may be the source of the next resync.
@@ -226,6 +233,7 @@ void Life::replace_primary() {
 }
 
 void Life::take_up(Machine& machine, Role role) {
+  if (&machine == primary_) line_->workload.device_was_lost();
   std::optional<Result<Role>> changed = machine.role(role);
   if (changed && !*changed && swarm_.has_disk_errors()) {
     repair(machine);

@@ -118,15 +118,14 @@ void Life::rejoin(Machine& winner, Machine& loser, Wrote wrote) {
     (void)winner.force_primary();
   }
   const auto has_failed = [&winner] { return winner.status().io.local_lost; };
-  const bool met = world_.run_until(
-      [&] { return winner.status().split_brain || world_.synced(winner) || has_failed(); }, 2min);
-  if (!met) return blame("the halves of a split brain do not find each other (INV-13)");
+  const auto have_met = [&] { return winner.status().split_brain || world_.synced(winner); };
+  const bool met = world_.run_until([&] { return have_met() || has_failed(); }, 2min);
+  // In the split, before the disks were repaired; the loser stands in until it is taken back.
+  take_component_back(winner);
+  if (!met || !world_.run_until(have_met, 2min))
+    return blame("the halves of a split brain do not find each other (INV-13)");
   const bool split = winner.status().split_brain;
   if (!split && wrote == Wrote::both) return blame("a split brain was merged (INV-7)");
-  if (has_failed()) {
-    abandoned_ = true;  // in the split, before the disks were repaired; the loser stands in
-    return;
-  }
   // Who had to be promoted by force, or freezes, may lack something and does not know it.
   if (!split && !may_fall_back_ && wrote == Wrote::one && !swarm_.freezes()) {
     // What the former had promised, a flush alone included, went nowhere.

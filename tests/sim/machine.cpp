@@ -91,7 +91,9 @@ void Machine::preset_data(std::uint64_t offset, std::uint64_t length, unsigned f
 void Machine::boot() {
   HAST_ASSERT(!process_);
   world_.network().power_on(host_);
-  process_ = std::make_unique<Process>(world_.parts(host_, random_.fork(), hooks_));
+  ProcessParts parts = world_.parts(host_, random_.fork(), hooks_);
+  parts.boot = boot_;
+  process_ = std::make_unique<Process>(parts);
   for (auto& [name, volume] : volumes_)
     process_->add(volume.settings, "/dev/" + name, *volume.drive);
   Address address;
@@ -125,6 +127,7 @@ void Machine::power_off(const DiskMedia::Survivors& survivors) {
   world_.trace().note("power off", host_);
   world_.network().power_off(host_);
   kill();
+  ++boot_;
   for (auto& [name, volume] : volumes_) volume.drive->media.power_loss(survivors);
 }
 

@@ -108,6 +108,7 @@ class Machine {
   std::unique_ptr<Process> process_;
   std::vector<std::unique_ptr<Process>> dying_;
   HookLines hooks_;
+  std::uint64_t boot_ = 1;  // differs after every loss of power
 };
 
 }  // namespace hast::sim

@@ -13,6 +13,7 @@ Process::Process(const ProcessParts& parts)
       host_(parts.host),
       strands_(parts.strands),
       intake_(parts.intake),
+      boot_(parts.boot),
       random_(parts.random),
       clock_(parts.clock),
       net_(parts.network, parts.host),
@@ -36,7 +37,7 @@ void Process::add(engine::ResourceSettings settings, std::string path, Drive& dr
   unit->executor = context_.get_executor();
   if (strands_) unit->executor = boost::asio::make_strand(context_);
   disks_.add(std::move(path), drive);
-  const engine::Ports ports{net_, clock_, random_, disks_, hooks_};
+  const engine::Ports ports{net_, clock_, random_, disks_, hooks_, boot_};
   std::unique_ptr<port::Frontend> frontend = make_frontend(*unit);
   unit->resource = std::make_unique<engine::Resource>(unit->executor, std::move(settings), ports,
                                                       std::move(frontend));

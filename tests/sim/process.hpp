@@ -38,6 +38,7 @@ struct ProcessParts {
   bool strands = false;  // resources on executors of their own, as with several threads
   HookLines& hooks;
   Intake intake = Intake::single;
+  std::uint64_t boot = 0;  // engine::Ports
 };
 
 class Process final : private engine::ResourceDirectory {
@@ -99,6 +100,7 @@ class Process final : private engine::ResourceDirectory {
   std::string host_;
   bool strands_;
   Intake intake_;
+  std::uint64_t boot_;
   SeededRandom random_;
   ProcessClock clock_;
   ProcessNet net_;

@@ -155,6 +155,10 @@ void Workload::read(unsigned client) {
   ask(client, std::move(asked));
 }
 
+void Workload::data_are_lost() {
+  if (!data_lost_at_) data_lost_at_ = world_.clock().now();
+}
+
 /// Instead of a pause, as a database does.
 void Workload::commit(unsigned client) {
   if (!running_ || !machine_->serving()) return;
@@ -165,8 +169,13 @@ void Workload::commit(unsigned client) {
 void Workload::flush(unsigned client) {
   ClientRequest asked;
   asked.kind = IoKind::flush;
-  asked.done = [this, client, sent = history_.now()](int error, ConstByteSpan) {
-    if (error == 0) {
+  const port::TimePoint asked_at = world_.clock().now();
+  asked.done = [this, client, asked_at, sent = history_.now()](int error, ConstByteSpan) {
+    if (error != 0) {
+      data_lost_at_.reset();
+    } else {
+      if (data_lost_at_ && asked_at > *data_lost_at_)
+        wrong_.push_back("a flush succeeds, and what was acknowledged before is lost (INV-12)");
       history_.flushed(sent);
       ++flushed_;
     }

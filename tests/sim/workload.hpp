@@ -39,12 +39,19 @@ class Workload {
   void discards_are_advice() { discards_are_advice_ = true; }
 
   /// Requests go there from now on, whenever it serves.
-  void attach(Machine& machine) { machine_ = &machine; }
+  void attach(Machine& machine) {
+    machine_ = &machine;
+    data_lost_at_.reset();
+  }
   Machine& machine() { return *machine_; }
   void start();
   /// No new requests.
   void stop() { running_ = false; }
   bool idle() const { return in_flight_ == 0; }
+  /// Acknowledged data are lost: a flush must fail before one that is asked from now on succeeds.
+  void data_are_lost();
+  /// Clients know it otherwise, since their device went away.
+  void device_was_lost() { data_lost_at_.reset(); }
   /// Sees each change that was acknowledged, at that moment.
   std::function<void(const History::Range&, History::Stamp)> acknowledged;
 
@@ -78,6 +85,7 @@ class Workload {
   Machine* machine_ = nullptr;
   std::vector<VirtualClock::Key> pauses_;
   std::vector<std::optional<port::TimePoint>> asked_at_;  // by client
+  std::optional<port::TimePoint> data_lost_at_;           // and nobody told them
   bool running_ = false;
   bool discards_are_advice_ = false;
   unsigned in_flight_ = 0;

@@ -47,6 +47,7 @@ struct PeerIdentity {
   bool native = false;               // it obeys orders
   Generations generations;           // told by a native one
   bool inconsistent = false;         // likewise
+  std::uint64_t boot = 0;            // likewise
 };
 
 class PrimaryRig {
@@ -179,6 +180,7 @@ class PrimaryRig {
     answer.native = identity.native;
     answer.generations = identity.generations;
     answer.inconsistent = identity.inconsistent;
+    answer.boot = identity.boot;
     if (decision.kind != core::SyncKind::own_extents) answer.map = map;
     Result<void> up = primary_->link_up(answer, facts);
     if (up) peer_.attach(*primary_);

@@ -27,6 +27,7 @@ class Node final : private engine::ResourceDirectory {
     port::Clock& clock;
     port::Random& random;
     port::HookRunner& hooks;
+    std::uint64_t boot = 0;  // engine::Ports
   };
 
   /// The node itself lives on `executor`, one thread at a time; resources get their own.

@@ -24,6 +24,7 @@ struct Event {
     peer_io_failed,      // io, error: the peer refused an operation; the link is restarted
     primary_left,        // secondary: the primary stopped in an orderly way; this node is current
     primary_left_ahead,  // secondary: the same, but this node lacks changes of it
+    peer_restarted,      // what it alone had and had not flushed may be lost: a flush fails
     stale_discarded,     // bytes: the peer that held newer data was replaced by an empty one
   };
   Kind kind{};

@@ -70,7 +70,8 @@ struct PeerAnswer {
   bool native = false;        // it understands orders, FUA and write-zeroes
   bool inconsistent = false;  // and is marked so
   Generations generations;
-  ConstByteSpan map;  // empty: none
+  std::uint64_t boot = 0;  // differs after every start of its machine; 0: unknown
+  ConstByteSpan map;       // empty: none
 };
 
 struct PrimaryStatus {
@@ -183,6 +184,7 @@ class Primary final : public port::RequestSink,
   void start_read(Slot& slot);
   void start_write(Slot& slot);
   void start_flush(Slot& slot);
+  int flush_verdict(const Slot& slot);
   bool discards_possible() const;
   void write_locked(Slot& slot);
   void mark(Slot& slot);
@@ -261,6 +263,7 @@ class Primary final : public port::RequestSink,
   bool must_mark_peer() const;
   void send_order(PeerOrder order);
   void order_done(RemoteOp& op);
+  void look_for_restart(std::uint64_t boot);
   void tell_alone();
   void alone_done(RemoteOp& op);
   void say_goodbye();
@@ -341,6 +344,12 @@ class Primary final : public port::RequestSink,
   bool peer_marked_ = false;        // on this connection, until sync_end (INV-5)
   bool peer_inconsistent_ = false;  // marked, on this connection or one before, until sync_end
   Generations peer_generations_;
+  std::uint64_t peer_boot_ = 0;  // when it was last connected; 0: unknown
+  // Changes that only the peer has, and how many of them it has certainly flushed.
+  std::uint64_t written_there_ = 0;
+  std::uint64_t flushed_there_ = 0;
+  FlushEpoch last_flush_ = 0;          // of a client
+  FlushEpoch flushes_fail_until_ = 0;  // the peer lost what they should have covered
   bool local_lost_ = false;  // then `stale` in volume_ says what it lacks, should it come back
   Ticket attach_metadata_ticket_ = 0;  // 0: durable, or nothing is taken back
   Ticket attach_map_ticket_ = 0;

@@ -16,6 +16,7 @@ struct Ports {
   port::Random& random;
   port::DiskOpener& disks;
   port::HookRunner& hooks;
+  std::uint64_t boot = 0;  // differs after every start of this machine; 0: unknown
 };
 
 }  // namespace hast::engine

@@ -41,6 +41,7 @@ struct NativeFacts {
   std::uint32_t sector_bytes = 0;  // of the component
   std::uint32_t max_io_bytes = 0;  // of one READ or WRITE; 0: kMaxIoBytes
   std::uint32_t heartbeat_ms = 0;  // 0: none
+  std::uint64_t boot = 0;          // differs after every start of the machine; 0: unknown
 
   bool operator==(const NativeFacts&) const = default;
 };

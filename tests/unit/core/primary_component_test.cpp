@@ -466,6 +466,73 @@ TEST_CASE("INV-12: what neither node can note is not acknowledged, though the pe
   CHECK(rig.client().error(written) == EIO);
 }
 
+TEST_CASE("INV-12: what the peer alone had and lost with its power fails the next flush") {
+  PrimaryRig rig(RigOptions::detaching());
+  rig.identity.native = true;
+  rig.identity.boot = 1;
+  prepare(rig, 3);
+  rig.lose_component(4);
+  const auto come_back = [&rig] {
+    rig.disconnect();
+    rig.peer().media().power_loss();
+    REQUIRE(rig.connect());
+    rig.settle();
+  };
+  SECTION("every one that was asked by then, and no later one") {
+    rig.identity.boot = 2;
+    come_back();
+    CHECK(rig.events().count(Event::Kind::peer_restarted) == 1);
+    const auto one = rig.client().flush();
+    const auto other = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().error(one) == EIO);
+    CHECK(rig.client().error(other) == EIO);
+    const auto later = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().ok(later));
+    come_back();  // it lost nothing since
+    const auto last = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().ok(last));
+  }
+  SECTION("not if it had been flushed") {
+    rig.client().flush();
+    rig.settle();
+    rig.identity.boot = 2;
+    come_back();
+    const auto flush = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().ok(flush));
+  }
+  SECTION("nor after the loss of a connection alone") {
+    rig.disconnect();
+    REQUIRE(rig.connect());
+    const auto flush = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().ok(flush));
+  }
+  SECTION("nor where the peer does not tell") {
+    rig.identity.boot = 0;
+    come_back();
+    const auto flush = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().ok(flush));
+  }
+  SECTION("also when this node has its component again by then") {
+    rig.disconnect();
+    rig.peer().media().power_loss();
+    rig.identity.boot = 2;
+    rig.disk().heal();
+    REQUIRE(rig.attach());
+    rig.settle();
+    REQUIRE(rig.connect());
+    rig.settle();
+    const auto flush = rig.client().flush();
+    rig.settle();
+    CHECK(rig.client().error(flush) == EIO);
+  }
+}
+
 TEST_CASE("INV-5: a component is not given up while the peer is marked from a resync before") {
   PrimaryRig rig(RigOptions::detaching());
   rig.identity.native = rig.identity.inconsistent = true;

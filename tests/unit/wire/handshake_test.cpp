@@ -280,6 +280,7 @@ TEST_CASE("version 3 tells generations, marks, sizes and heartbeat, version 2 no
   facts.sector_bytes = 4096;
   facts.max_io_bytes = 1 << 20;
   facts.heartbeat_ms = 1500;
+  facts.boot = 0xb007;
   SecondHello hello{"shared", token_a0(), true, 1, 2, 3};
   hello.native = facts;
   CHECK(decode_second_hello(list_in(frame_of(hello, 3)))->native == facts);
