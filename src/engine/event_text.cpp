@@ -93,11 +93,12 @@ EventText describe(const core::Event& event) {
           "the other node, or let it come back and complete this one.",
           ""};
     case Kind::peer_restarted:
-      return {LogLevel::error,
-              "The machine of the peer was started anew while the peer alone had the newest data: "
-              "what it had acknowledged and not flushed may be lost. The next flush fails so that "
-              "clients learn of it; check the file system.",
-              ""};
+      return {
+          LogLevel::error,
+          "The peer alone had the newest data when its machine was started anew, or its disk "
+          "failed a flush: what it had acknowledged and not flushed may be lost. The next flush "
+          "fails so that clients learn of it; check the file system.",
+          ""};
     case Kind::stale_discarded:
       return {LogLevel::error,
               fmt::format("The peer that held newer data was replaced by an empty one: "

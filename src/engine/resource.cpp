@@ -183,7 +183,7 @@ Awaitable<Result<void>> Resource::enter_secondary(core::RecentWrites recent) {
   secondary_ = std::make_unique<core::Secondary>(*component, core::Secondary::kDefaultRequests,
                                                  static_cast<core::SecondaryHost&>(*this),
                                                  std::move(recent));
-  session_ = std::make_unique<Session>(executor_, settings_, ports_, *secondary_,
+  session_ = std::make_unique<Session>(executor_, settings_, ports_of_session(), *secondary_,
                                        static_cast<SessionObserver&>(*this), turn_end_, log_);
   session_->start();
   co_return Result<void>{};
@@ -337,6 +337,7 @@ void Resource::request_freed() {
 
 void Resource::flush_failed(int error) {
   doubtful_ = true;
+  ++flushes_failed_;
   if (primary_) primary_->flush_failed(error);
   if (!secondary_) return;
   if (!std::exchange(renewing_, true)) renewals_.spawn(renew_secondary());

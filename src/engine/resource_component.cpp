@@ -60,6 +60,15 @@ Awaitable<Result<core::Component>> Resource::open_component() {
   co_return component;
 }
 
+/// After a flush that failed what was written before may be as lost as after a loss of power: the
+/// primary is told of another start (INV-12).
+Ports Resource::ports_of_session() const {
+  constexpr unsigned kAboveEveryBoot = 48;  // bits
+  Ports ports = ports_;
+  if (ports.boot != 0) ports.boot += flushes_failed_ << kAboveEveryBoot;
+  return ports;
+}
+
 /// After a flush that failed the disk fails each one until it is opened again, and what it lost
 /// nobody knows: the secondary begins anew, as after a crash. Its role stays.
 Awaitable<void> Resource::renew_secondary() {

@@ -243,8 +243,9 @@ void Life::end() {
   if (!world_.run_until([this] { return line_->workload.idle(); }, 1min))
     return blame("a request is never answered");
   // A connection may be dead without anybody knowing it: ask. One flush may have to tell of a loss.
-  const bool fails = primary_->flush() != 0 && (!swarm_.power_losses || primary_->flush() != 0);
-  if (fails) return blame("healed, and a flush fails");
+  const bool may_tell = swarm_.power_losses || swarm_.has_disk_errors();
+  if (primary_->flush() != 0 && (!may_tell || primary_->flush() != 0))
+    return blame("healed, and a flush fails");
   take_component_back(*primary_);  // a flush lost before the repair shows now
   const auto settled = [this] {
     return world_.synced(*primary_) && nothing_on_its_way() &&

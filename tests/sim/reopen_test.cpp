@@ -133,6 +133,22 @@ TEST_CASE("INV-13: a secondary whose flush failed opens its component again and 
 }
 
 TEST_CASE(
+    "INV-12: what a secondary alone had before a failed flush is not called flushed by the next") {
+  World world;
+  REQUIRE(world.start_pair());
+  world.a().drive().faults.push_back({.kind = IoKind::write, .times = DiskFault::kForever});
+  CHECK(world.a().write(0, 4096, 1) == 0);
+  REQUIRE(world.a().status().io.local_lost);
+  CHECK(world.a().write(4096, 4096, 2) == 0);
+  world.b().drive().faults.push_back(failing_flushes(1));
+  CHECK(world.a().flush() == EIO);
+  REQUIRE(world.run_until([&] { return world.a().status().connected; }, 1min));
+  CHECK(world.logged("what it had acknowledged and not flushed may be lost") == 1);
+  CHECK(world.a().flush() == EIO);  // asked by another client, perhaps
+  CHECK(world.a().flush() == 0);
+}
+
+TEST_CASE(
     "a secondary whose component cannot be opened again keeps its role, tries, and says why") {
   World world;
   REQUIRE(world.start_pair());

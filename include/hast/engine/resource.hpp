@@ -106,6 +106,7 @@ class Resource final : private core::PrimaryHost,
   Awaitable<Result<void>> enter_secondary(core::RecentWrites recent = {});
   void flush_failed(int error);
   Awaitable<void> renew_secondary();
+  Ports ports_of_session() const;
   Result<std::unique_ptr<LocalDisk>> open_disk();
   Awaitable<Result<core::Component>> open_component();
   Awaitable<Result<Attached>> take_component_back();
@@ -169,7 +170,8 @@ class Resource final : private core::PrimaryHost,
   TaskGroup tasks_;
   std::unique_ptr<port::Timer> tick_timer_;
   bool doubtful_ = false;  // a flush of the component failed since it was last opened
-  TaskGroup renewals_;     // renew_secondary()
+  std::uint64_t flushes_failed_ = 0;
+  TaskGroup renewals_;  // renew_secondary()
   bool renewing_ = false;
   std::string renewal_trouble_;
   /// A fence hook at work. Shared with it: it may end after the role.
