@@ -55,6 +55,18 @@ start b
 role b secondary
 wait_for a detached=true
 flushes a || fail "a flush fails though the peer stands in"
+
+say "the peer alone has the data, and its disk fails a flush: clients are told, once"
+"$PY" -c 'import nbd, sys
+handle = nbd.NBD()
+handle.connect_uri(sys.argv[1])
+handle.pwrite(handle.pread(4096, 0), 0)' "$(uri a)"
+touch "$DIR/b-faults/fail-flushes"
+flushes a && fail "a flush succeeds that the peer failed"
+rm "$DIR/b-faults/fail-flushes"
+expect_soon in_log a "what it had acknowledged and not flushed may be lost"
+flushes a && fail "a flush covers what may be lost"
+flushes a || fail "clients are told more than once"
 ctl a attach r0 > "$DIR/out" || fail "attach"
 in_sync a
 verify a
