@@ -346,8 +346,8 @@ Awaitable<void> Link::serve() {
   split_brain_ = false;
   trouble_.clear();
   complaints_.forget();
-  delay_ = kFirstDelay;
-  last_reply_ = last_heard_ = last_sent_ = ports_.clock.now();
+  const port::TimePoint began = ports_.clock.now();
+  last_reply_ = last_heard_ = last_sent_ = began;
   log_.info("Connected to {} (protocol version {}).", connection_.requests->peer(),
             connection_.version);
   observer_.link_connected();
@@ -355,6 +355,8 @@ Awaitable<void> Link::serve() {
   traffic_.spawn(write_requests());
   co_await traffic_.join();
   connected_ = false;
+  // One that ends at once will do so again: it counts as an attempt that failed (INV-13).
+  if (ports_.clock.now() - began >= kLastDelay) delay_ = kFirstDelay;
   // Nobody touches a buffer any more: now the core may give them back.
   primary_.link_down();
   if (!reason_) reason_ = Error{Errc::connection_closed};

@@ -173,6 +173,26 @@ TEST_CASE("a primary looks for its peer at growing intervals with jitter, and sa
   CHECK(world.logged("No connection to") == 2);  // a reminder, rarely
 }
 
+TEST_CASE("a connection that ends as soon as it is there is tried at growing intervals, too") {
+  World world;
+  REQUIRE(world.start_pair());
+  world.b().stop();
+  CHECK(world.a().write(0, 4096, 1) == 0);
+  // What the peer brings cannot be stored, nor can the peer stand in: it lacks the write.
+  world.b().preset_map({7});
+  world.a().drive().faults.push_back({.kind = IoKind::write,
+                                      .begin = ondisk::kMapOffset,
+                                      .end = ondisk::kMapOffset + 512,
+                                      .times = DiskFault::kForever});
+  world.b().boot();
+  REQUIRE(world.b().role(Role::secondary)->has_value());
+  world.run_for(1min);
+  CHECK(world.logged("cannot be stored on the local component") >= 10);
+  CHECK(world.logged("cannot be stored on the local component") <= 25);
+  world.a().drive().faults.clear();
+  CHECK(world.run_until_synced(world.a(), 20s));
+}
+
 TEST_CASE("a peer that comes up is found within seconds") {
   World world;
   world.a().boot();
