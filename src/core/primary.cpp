@@ -48,8 +48,8 @@ Primary::Primary(const Component& component, const PrimaryOptions& options, Prim
   if (component.metadata_copy_lost || component.doubtful || component.metadata.resuid == 0)
     metadata_.commit();
   volume_.outbox.observe(host);
-  order_op_.kind = alone_op_.kind = vouch_op_.kind =
-      IoKind::flush;  // answered like one: durable, without data
+  // Orders are answered like a flush: durable, without data.
+  order_op_.kind = alone_op_.kind = vouch_op_.kind = IoKind::flush;
   order_op_.order = &order_;
   alone_op_.order = &alone_order_;
   order_op_.owner = alone_op_.owner = vouch_op_.owner = this;
@@ -242,7 +242,8 @@ void Primary::remote_done(RemoteOp& op) {
   if (op.error == 0 && op.fua && op.kind != IoKind::flush) slot.peer_durable = true;
   if (op.error == 0 && op.kind == IoKind::flush)
     flushed_there_ = std::max(flushed_there_, slot.written_there);
-  if (op.error == 0 && slot.is_write() && slot.stale && !op.fua) ++written_there_;
+  const bool only_there = slot.is_write() && (slot.stale || local_lost_);
+  if (op.error == 0 && only_there && !op.fua) ++written_there_;
   slot.remote_state = op.error == 0          ? RemoteState::ok
                       : op.error == ENOTCONN ? RemoteState::absent
                                              : RemoteState::failed;

@@ -158,6 +158,7 @@ void Primary::vouch_done(RemoteOp& op) {
 /// back: what is not proven to be flushed on it, and what is written from now on.
 void Primary::lose_local(int error) {
   local_lost_ = true;
+  ++written_there_;  // what it answered since it vouched
   durable_sequence_ = metadata_.durable_sequence();
   volume_.stale.set_extents(volume_.map.image());
   resync_.stop();

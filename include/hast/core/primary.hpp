@@ -302,10 +302,10 @@ class Primary final : public port::RequestSink,
   ReadRepair repair_;
   OnLocalError on_local_error_;
 
-  SlotList waiting_map_;       // for their extents to be stable (INV-1)
-  SlotList waiting_peer_;      // for the peer to record that it is alone (INV-12)
-  SlotList waiting_metadata_;  // for the episode to be counted (INV-3) or the lag (INV-11)
-  SlotList waiting_vouch_;  // for what the peer was asked, before this node relies on it (INV-12)
+  SlotList waiting_map_;         // for their extents to be stable (INV-1)
+  SlotList waiting_peer_;        // for the peer to record that it is alone (INV-12)
+  SlotList waiting_metadata_;    // for the episode to be counted (INV-3) or the lag (INV-11)
+  SlotList waiting_vouch_;       // for the peer to vouch for all it has (INV-12)
   SlotList waiting_permission_;  // to be answered without the peer
   SlotList answered_;            // to be delivered
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;

@@ -26,8 +26,8 @@ struct TransmissionLimits {
   std::size_t commands = 64;  // in flight on one connection
   std::size_t pieces = 64;    // slots one connection may hold
   std::size_t window = 8;     // slots one command without payload may hold
-  std::size_t input_bytes =
-      128 * 1024;  // buffer for what the socket brought, at least kRequestBytes
+  /// Of the buffer for what the socket brought; at least kRequestBytes.
+  std::size_t input_bytes = 128 * 1024;
   /// Simple replies of several pieces begin only when all of them could be read, which reads twice.
   /// For a client that has met a read that failed after its reply had begun.
   bool careful = false;
