@@ -37,7 +37,9 @@ Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::create_sparse(const std
     remove(path);
     return Error{Errc::io_failed, error, path};
   }
-  return open(path);
+  Result<std::unique_ptr<port::Disk>> disk = open(path);
+  if (!disk) remove(path);
+  return disk;
 }
 
 void ComponentDiskOpener::remove(const std::string& path) { ::unlink(path.c_str()); }
