@@ -49,7 +49,7 @@ detach_device() {  # in this order: file system, loop device, FUSE; as much of t
   if [ -n "$LOOP" ]; then losetup -d "$LOOP" || true; fi 2> /dev/null
   if [ -n "$FUSE" ]; then
     fusermount3 -u "$DIR/fuse" || umount -l "$DIR/fuse" || kill "$FUSE" || true
-    { wait "$FUSE"; } 2> /dev/null || true # it may not like that its server died
+    while kill -0 "$FUSE"; do sleep 0.02; done
   fi 2> /dev/null
   MOUNTED='' LOOP='' FUSE=''
 }
@@ -146,6 +146,7 @@ attach_device() {
   rm -f "$DIR/fuse.pid"
   nbdfuse -P "$DIR/fuse.pid" "$DIR/fuse/disk" "$(uri "$1")" > "$DIR/fuse.log" 2>&1 &
   FUSE=$!
+  disown "$FUSE"  # it may abort when its server dies, of which the shell need not tell
   local end=$((SECONDS + 10))
   until [ -s "$DIR/fuse.pid" ]; do
     kill -0 "$FUSE" 2> /dev/null && [ $SECONDS -lt $end ] || return 1
