@@ -240,10 +240,10 @@ void Primary::remote_done(RemoteOp& op) {
   if (op.kind == IoKind::flush) op.error = port::flush_result(op.error);
   slot.remote_error = op.error;
   if (op.error == 0 && op.fua && op.kind != IoKind::flush) slot.peer_durable = true;
-  if (op.error == 0 && op.kind == IoKind::flush)
-    flushed_there_ = std::max(flushed_there_, slot.written_there);
+  if (op.error == 0 && op.kind == IoKind::flush && slot.epoch >= unflushed_there_)
+    unflushed_there_ = 0;
   const bool only_there = slot.is_write() && (slot.stale || local_lost_);
-  if (op.error == 0 && only_there && !op.fua) ++written_there_;
+  if (op.error == 0 && only_there && !op.fua) unflushed_there_ = volume_.map.epoch();
   slot.remote_state = op.error == 0          ? RemoteState::ok
                       : op.error == ENOTCONN ? RemoteState::absent
                                              : RemoteState::failed;

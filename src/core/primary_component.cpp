@@ -71,7 +71,7 @@ void Primary::rely_on_peer(Slot& slot) {
     slot.remote_state = RemoteState::absent;
     return;
   }
-  ++written_there_;
+  unflushed_there_ = volume_.map.epoch();
   component_failed_write(slot.offset_bytes, slot.length_bytes, slot.local_error);
 }
 
@@ -125,7 +125,6 @@ void Primary::release_waiting_for_vouch() {
 /// The map could not be stored for it. Now the peer can do without one; or it is tried once more.
 void Primary::begin_unmarked(Slot& slot) {
   slot.unmarked = false;
-  slot.local_error = 0;
   local_lost_ ? dispatch(slot) : mark(slot);
 }
 
@@ -158,7 +157,7 @@ void Primary::vouch_done(RemoteOp& op) {
 /// back: what is not proven to be flushed on it, and what is written from now on.
 void Primary::lose_local(int error) {
   local_lost_ = true;
-  ++written_there_;  // what it answered since it vouched
+  unflushed_there_ = volume_.map.epoch();  // what it answered since it vouched
   durable_sequence_ = metadata_.durable_sequence();
   volume_.stale.set_extents(volume_.map.image());
   resync_.stop();

@@ -17,8 +17,7 @@ constexpr int kMetadataRetryTicks = 5;
 // Flushes ---------------------------------------------------------------------------------------
 
 void Primary::start_flush(Slot& slot) {
-  slot.epoch = last_flush_ = volume_.map.begin_flush();
-  slot.written_there = written_there_;
+  slot.epoch = volume_.map.begin_flush();
   slot.remote_error = 0;
   slot.remote_state = slot.peer_durable ? RemoteState::ok : RemoteState::absent;
   slot.local = LocalState::absent;
@@ -69,8 +68,8 @@ void Primary::conclude_flush(Slot& slot) {
 /// Of one that succeeded. Whoever asked before the first one has said that data are lost is told
 /// so, too: each of them may be another client.
 int Primary::flush_verdict(const Slot& slot) {
-  if (slot.kind != IoKind::flush || slot.epoch > flushes_fail_until_) return 0;
-  flushes_fail_until_ = std::min(flushes_fail_until_, last_flush_);
+  if (slot.kind != IoKind::flush || slot.epoch >= flushes_fail_until_) return 0;
+  flushes_fail_until_ = std::min(flushes_fail_until_, volume_.map.epoch());
   return EIO;
 }
 
@@ -236,7 +235,6 @@ void Primary::map_committed(Ticket ticket, int error) {
       dispatch(*slot);
     } else if (waits_for_vouch(*slot)) {
       slot->unmarked = true;
-      slot->local_error = error;
     } else {  // INV-1: no mark, no write
       slot->local = LocalState::absent;
       slot->remote_state = RemoteState::absent;

@@ -120,8 +120,8 @@ bool Primary::merge(const PeerAnswer& answer) {
 void Primary::look_for_restart(std::uint64_t boot) {
   const std::uint64_t before = std::exchange(peer_boot_, boot);
   const bool restarted = before != 0 && boot != 0 && boot != before;
-  if (!restarted || !peer_ahead_ || flushed_there_ == written_there_) return;
-  flushed_there_ = written_there_;
+  if (!restarted || !peer_ahead_ || unflushed_there_ == 0) return;
+  unflushed_there_ = 0;
   flushes_fail_until_ = std::numeric_limits<FlushEpoch>::max();
   happened({.kind = Event::Kind::peer_restarted});
 }
@@ -327,7 +327,7 @@ void Primary::mark_synced() {
   synced_ = true;
   synced_from_ = peer_ahead_ ? SyncSource::secondary : SyncSource::primary;
   peer_ahead_ = false;
-  flushed_there_ = written_there_;  // by both
+  unflushed_there_ = 0;  // both have flushed it
   lag_ = Lag::none;
   alone_ = Alone::unsaid;    // what the peer knew of it ended with sync_end
   episode_ = Episode::none;  // the counters are made equal: the next change alone counts anew

@@ -51,8 +51,9 @@ class DirtyMap {
   void peer_lost();
 
   // Proof and cleaning.
-  FlushEpoch begin_flush();             // call when a flush of both nodes is submitted
-  void flush_proven(FlushEpoch epoch);  // it succeeded on both
+  FlushEpoch begin_flush();                    // call when a flush of both nodes is submitted
+  FlushEpoch epoch() const { return epoch_; }  // the next flush covers what ended in it
+  void flush_proven(FlushEpoch epoch);         // it succeeded on both
   /// A flush would let clean() do something, and it is time: there are as many extents to clean as
   /// hot ones, or some have waited for ten ticks of age().
   bool is_cleaning_due() const;

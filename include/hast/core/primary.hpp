@@ -345,10 +345,8 @@ class Primary final : public port::RequestSink,
   bool peer_inconsistent_ = false;  // marked, on this connection or one before, until sync_end
   Generations peer_generations_;
   std::uint64_t peer_boot_ = 0;  // when it was last connected; 0: unknown
-  // Changes that only the peer has, and how many of them it has certainly flushed.
-  std::uint64_t written_there_ = 0;
-  std::uint64_t flushed_there_ = 0;
-  FlushEpoch last_flush_ = 0;          // of a client
+  /// Of the latest change that only the peer has; 0: none, or it has flushed it.
+  FlushEpoch unflushed_there_ = 0;
   FlushEpoch flushes_fail_until_ = 0;  // the peer lost what they should have covered
   bool local_lost_ = false;  // then `stale` in volume_ says what it lacks, should it come back
   Ticket attach_metadata_ticket_ = 0;  // 0: durable, or nothing is taken back

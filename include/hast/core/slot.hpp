@@ -42,7 +42,6 @@ struct Slot : port::IoRequest, ListNode<Slot> {
   Ticket ticket = 0;  // of the commit it waits for
   ExtentRange extents;
   FlushEpoch epoch = 0;
-  std::uint64_t written_there = 0;  // a flush: what the peer alone had been given before it
 
   RangeClaim claim;
   port::DiskOp disk;

@@ -502,6 +502,14 @@ TEST_CASE("INV-12: what the peer alone had and lost with its power fails the nex
     come_back();
     CHECK(flush_error() == 0);
   }
+  SECTION("but if something was written since") {
+    CHECK(flush_error() == 0);
+    rig.client().write(8192, 4096, 5);
+    rig.settle();
+    rig.identity.boot = 2;
+    come_back();
+    CHECK(flush_error() == EIO);
+  }
   SECTION("nor after the loss of a connection alone") {
     rig.disconnect();
     REQUIRE(rig.connect());
@@ -523,6 +531,24 @@ TEST_CASE("INV-12: what the peer alone had and lost with its power fails the nex
     rig.settle();
     CHECK(flush_error() == EIO);
   }
+}
+
+TEST_CASE(
+    "INV-12: what the peer did beside the flush by which it vouched is not flushed, perhaps") {
+  PrimaryRig rig;
+  rig.identity.native = true;
+  rig.identity.boot = 1;
+  prepare(rig, 3);
+  rig.disk().fail({.kind = IoKind::flush});
+  rig.client().flush();
+  rig.settle();
+  REQUIRE(rig.primary().local_lost());
+  rig.disconnect();
+  rig.identity.boot = 2;
+  REQUIRE(rig.connect());
+  const auto flush = rig.client().flush();
+  rig.settle();
+  CHECK(rig.client().error(flush) == EIO);
 }
 
 TEST_CASE("INV-5: a component is not given up while the peer is marked from a resync before") {
