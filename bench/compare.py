@@ -23,7 +23,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--depth", type=int, default=16)
-    parser.add_argument("--rw", default="randwrite")
+    parser.add_argument("--rw", default="randwrite", help="as fio names it")
+    parser.add_argument("--block", default="4k", help="bytes of an operation, as fio takes them")
     parser.add_argument("--mode", choices=["fullsync", "memsync", "async"], default="fullsync")
     parser.add_argument("--dir", default="/dev/shm")
     args = parser.parse_args()
@@ -33,8 +34,8 @@ def main():
         runs = [[] for _ in pairs]
         for _ in range(args.rounds):
             for own, pair in zip(runs, pairs):
-                own.append(fio(pair, args.rw, "4k", args.depth, args.seconds))
-    print(f"4 KiB {args.rw}, QD {args.depth}, {args.mode}, {args.dir}: medians of {args.rounds} rounds of {args.seconds:g} s\n")
+                own.append(fio(pair, args.rw, args.block, args.depth, args.seconds))
+    print(f"{args.block} {args.rw}, QD {args.depth}, {args.mode}, {args.dir}: medians of {args.rounds} rounds of {args.seconds:g} s\n")
     print("| build | CPU-µs per operation | both | ratio | ratios of the rounds, quartiles | IOPS | spread | p50 µs |\n"
           "|---|--:|--:|--:|--:|--:|--:|--:|")
     base = cost(runs[0])
