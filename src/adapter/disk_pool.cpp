@@ -1,10 +1,12 @@
 #include "hast/adapter/disk_pool.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cstddef>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -54,7 +56,7 @@ class DiskPool::PostAllocator {
 
 Result<std::unique_ptr<DiskPool>> DiskPool::start(std::unique_ptr<Component> component,
                                                   Executor owner, unsigned threads) {
-  HAST_ASSERT(threads > 0);
+  HAST_ASSERT(threads > 0 && threads <= kMaxThreads);
   std::unique_ptr<DiskPool> pool(new DiskPool(std::move(component), std::move(owner)));
   if (Result<void> started = pool->start_threads(threads); !started)
     return std::move(started).error();
@@ -73,15 +75,20 @@ DiskPool::~DiskPool() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  work_arrived_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->wakeup.notify_one();
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->thread.join();
 }
 
 Result<void> DiskPool::start_threads(unsigned count) {
   const SignalsBlocked inherited_by_threads;
   try {
-    threads_.reserve(count);
-    while (threads_.size() < count) threads_.emplace_back(&DiskPool::work, this);
+    workers_.reserve(count);
+    sleeping_.reserve(count);
+    while (workers_.size() < count) {
+      auto worker = std::make_unique<Worker>();
+      worker->thread = std::thread(&DiskPool::work, this, std::ref(*worker));
+      workers_.push_back(std::move(worker));
+    }
   } catch (const std::system_error& error) {
     return Error{Errc::io_failed, error.code().value(), "threads for " + component_->path()};
   }
@@ -96,16 +103,28 @@ void DiskPool::submit(port::DiskOp& op) {
 
 void DiskPool::kick() {
   if (submitted_.empty()) return;
-  std::size_t wanted = 0;
+  std::array<Worker*, kMaxThreads> called;
+  std::size_t count = 0;
   {
     const std::lock_guard lock(mutex_);
     while (port::DiskOp* op = submitted_.pop_front()) queue_for(*op).push_back(*op);
-    wanted = std::min(sleeping_, startable());
+    for (const std::size_t wanted = startable(); waking_ < wanted && !sleeping_.empty();) {
+      called[count] = sleeping_.back();
+      sleeping_.pop_back();
+      called[count++]->called = true;
+      ++waking_;
+    }
   }
-  while (wanted-- > 0) work_arrived_.notify_one();
+  while (count > 0) called[--count]->wakeup.notify_one();
 }
 
-void DiskPool::work() {
+void DiskPool::sleep(Worker& self, std::unique_lock<std::mutex>& lock) {
+  sleeping_.push_back(&self);
+  self.wakeup.wait(lock, [&] { return self.called || stopping_; });
+  if (std::exchange(self.called, false)) --waking_;
+}
+
+void DiskPool::work(Worker& self) {
   OpList batch;
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -121,9 +140,7 @@ void DiskPool::work() {
     } else if (stopping_) {
       return;
     } else {
-      ++sleeping_;
-      work_arrived_.wait(lock);
-      --sleeping_;
+      sleep(self, lock);
     }
   }
 }

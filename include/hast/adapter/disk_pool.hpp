@@ -22,6 +22,7 @@ namespace hast::adapter {
 class DiskPool final : public port::Disk {
  public:
   using Executor = boost::asio::any_io_executor;
+  static constexpr unsigned kMaxThreads = 16;
 
   /// io_failed if the threads cannot be started. Calls on `owner` must not run in parallel.
   static Result<std::unique_ptr<DiskPool>> start(std::unique_ptr<Component> component,
@@ -37,13 +38,20 @@ class DiskPool final : public port::Disk {
 
  private:
   using OpList = IntrusiveList<port::DiskOp, port::DiskOp>;
+  /// Only the thread that was asleep for the shortest time is called: its caches are the warmest.
+  struct Worker {
+    std::condition_variable wakeup;
+    bool called = false;
+    std::thread thread;
+  };
   struct PostMemory;  // room for the one completion post that can be under way
   template <class T>
   class PostAllocator;
 
   DiskPool(std::unique_ptr<Component> component, Executor owner);
   Result<void> start_threads(unsigned count);
-  void work();
+  void work(Worker& self);
+  void sleep(Worker& self, std::unique_lock<std::mutex>& lock);
   OpList& queue_for(const port::DiskOp& op);
   std::size_t startable() const;
   bool take(OpList& batch);
@@ -59,19 +67,19 @@ class DiskPool final : public port::Disk {
   std::size_t in_flight_ = 0;  // owner only
 
   std::mutex mutex_;  // guards everything below
-  std::condition_variable work_arrived_;
   OpList waiting_;
   OpList waiting_changes_;  // with one writer
   OpList waiting_flushes_;
   OpList done_;
-  std::size_t sleeping_ = 0;
-  bool changing_ = false;  // with one writer
+  std::vector<Worker*> sleeping_;  // the last one fell asleep last
+  std::size_t waking_ = 0;         // called, and have taken nothing yet
+  bool changing_ = false;          // with one writer
   bool flushing_ = false;
   bool delivery_posted_ = false;
   bool stopping_ = false;
 
   std::unique_ptr<PostMemory> post_memory_;
-  std::vector<std::thread> threads_;
+  std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 }  // namespace hast::adapter
