@@ -108,6 +108,16 @@ class SocketStream final : public port::Stream {
     if (error) co_return net_error(error, peer_.text);
     co_return bytes;
   }
+  std::size_t try_read(ByteSpan into, ByteSpan surplus) override {
+    if (ended_) return 0;
+    std::array<iovec, 2> places{iovec{into.data(), into.size()},
+                                iovec{surplus.data(), surplus.size()}};
+    msghdr message{};
+    message.msg_iov = places.data();
+    message.msg_iovlen = places.size();
+    const ssize_t bytes = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT);
+    return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+  }
   Result<std::size_t> try_write(std::span<const asio::const_buffer> from) override {
     std::array<iovec, kMaxVectors> vectors;
     const std::size_t count = std::min(from.size(), vectors.size());

@@ -10,11 +10,17 @@ constexpr std::size_t kLargePayload = 32 * 1024;
 constexpr std::size_t kShortRead = 4096;
 /// Eight frames with 4 KiB each: a secondary writes and answers them while the next arrive.
 constexpr std::size_t kLongRead = 34 * 1024;
+/// Of large payloads that are there already, as much goes to the disk, and is answered, together.
+constexpr std::size_t kTurnBytes = 512 * 1024;
 }  // namespace
 
 FrameReader::FrameReader(port::Stream& stream, std::size_t buffer_bytes)
     : stream_(stream), buffer_(buffer_bytes) {
   HAST_ASSERT(buffer_bytes >= wire::kFrameHeaderBytes + wire::kMaxNvBytes);
+}
+
+FrameReader::FrameReader(port::Stream& stream, TurnEnd& turn) : FrameReader(stream) {
+  turn_ = &turn;
 }
 
 /// Where the stream is read to. Behind a large payload there is probably another one: its frame is
@@ -30,10 +36,34 @@ ByteSpan FrameReader::free_space() {
   return buffer_.span().subspan(end_).first(std::min(buffer_.size() - end_, most));
 }
 
+/// 0 when it has to be waited for, or when others should have their turn.
+std::size_t FrameReader::read_at_once(ByteSpan into, ByteSpan surplus) {
+  if (turn_ == nullptr || !payloads_are_large_ || taken_in_turn_ >= kTurnBytes) return 0;
+  const std::size_t got = stream_.try_read(into, surplus);
+  taken_in_turn_ += got;
+  return got;
+}
+
+void FrameReader::wait_begins() {
+  taken_in_turn_ = 0;
+  if (turn_ != nullptr) turn_->close();
+}
+
+void FrameReader::wait_ends() {
+  if (turn_ != nullptr) turn_->open();
+}
+
 Awaitable<Result<void>> FrameReader::more() {
-  Result<std::size_t> got = co_await stream_.read_some(free_space());
-  if (!got) co_return std::move(got).error();
-  end_ += *got;
+  const ByteSpan into = free_space();
+  std::size_t count = read_at_once(into, {});
+  if (count == 0) {
+    wait_begins();
+    Result<std::size_t> got = co_await stream_.read_some(into);
+    wait_ends();
+    if (!got) co_return std::move(got).error();
+    count = *got;
+  }
+  end_ += count;
   co_return Result<void>{};
 }
 
@@ -72,10 +102,17 @@ Awaitable<Result<void>> FrameReader::read_exactly(ByteSpan into) {
   into = into.subspan(take_buffered(into));
   wanted_ = wire::kFrameHeaderBytes;
   while (!into.empty()) {
-    Result<std::size_t> got = co_await stream_.read_into(into, free_space());
-    if (!got) co_return std::move(got).error();
-    const std::size_t placed = std::min(*got, into.size());
-    end_ += *got - placed;
+    const ByteSpan surplus = free_space();
+    std::size_t count = read_at_once(into, surplus);
+    if (count == 0) {
+      wait_begins();
+      Result<std::size_t> got = co_await stream_.read_into(into, surplus);
+      wait_ends();
+      if (!got) co_return std::move(got).error();
+      count = *got;
+    }
+    const std::size_t placed = std::min(count, into.size());
+    end_ += count - placed;
     into = into.subspan(placed);
   }
   co_return Result<void>{};

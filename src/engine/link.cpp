@@ -368,15 +368,13 @@ Awaitable<void> Link::serve() {
 }
 
 Awaitable<void> Link::read_replies() {
-  FrameReader reader(*connection_.replies);
+  FrameReader reader(*connection_.replies, turn_end_);
   Result<void> taken;
   turn_end_.open();
   while (taken) {
     std::optional<Result<Frame>> frame = reader.buffered_frame();
     if (!frame) {
-      turn_end_.close();
       taken = co_await reader.more();
-      turn_end_.open();
     } else if (!*frame) {
       taken = std::move(*frame).error();
     } else if (Result<wire::Reply> reply = wire::decode_reply((*frame)->nv); !reply) {
@@ -384,9 +382,7 @@ Awaitable<void> Link::read_replies() {
     } else if (std::optional<Result<void>> at_once = take_at_once(reader, *reply)) {
       taken = *std::move(at_once);
     } else {
-      turn_end_.close();
       taken = co_await take_reply(&reader, *reply);
-      turn_end_.open();
     }
   }
   turn_end_.close();

@@ -264,15 +264,13 @@ Awaitable<void> Session::serve() {
 }
 
 Awaitable<void> Session::read_requests() {
-  FrameReader reader(*requests_);
+  FrameReader reader(*requests_, turn_end_);
   Result<void> taken;
   turn_end_.open();
   while (taken && !closed_) {
     std::optional<Result<Frame>> frame = reader.buffered_frame();
     if (!frame) {
-      turn_end_.close();
       taken = co_await reader.more();
-      turn_end_.open();
     } else if (!*frame) {
       taken = std::move(*frame).error();
     } else if (Result<wire::Request> request = wire::decode_request((*frame)->nv); !request) {
@@ -280,9 +278,7 @@ Awaitable<void> Session::read_requests() {
     } else if (std::optional<Result<void>> at_once = take_at_once(reader, *request)) {
       taken = *std::move(at_once);
     } else {
-      turn_end_.close();
       taken = co_await take_request(&reader, *request);
-      turn_end_.open();
     }
   }
   turn_end_.close();
@@ -336,7 +332,9 @@ Awaitable<core::PeerRequest*> Session::free_request() {
       co_return request;
     }
     waiting_for_slot_ = true;
+    turn_end_.close();
     co_await freed_.wait();
+    turn_end_.open();
   }
 }
 

@@ -36,13 +36,20 @@ port::Awaitable<Result<std::size_t>> SimStream::read_some(ByteSpan into) {
   return read_into(into, {});
 }
 
+std::size_t SimStream::read_now(ByteSpan into, ByteSpan surplus) {
+  const std::size_t count = connection_->read(end_, into);
+  return count < into.size() ? count : count + connection_->read(end_, surplus);
+}
+
+std::size_t SimStream::try_read(ByteSpan into, ByteSpan surplus) {
+  return ended() ? 0 : read_now(into, surplus);
+}
+
 port::Awaitable<Result<std::size_t>> SimStream::read_into(ByteSpan into, ByteSpan surplus) {
   HAST_ASSERT(!into.empty());
   for (;;) {
     if (const std::optional<Errc> why = ended()) co_return *why;
-    if (const std::size_t count = connection_->read(end_, into)) {
-      co_return count < into.size() ? count : count + connection_->read(end_, surplus);
-    }
+    if (const std::size_t count = read_now(into, surplus)) co_return count;
     if (connection_->finished(end_)) co_return Errc::connection_closed;
     co_await readable_.wait();
   }

@@ -25,6 +25,7 @@ class SimStream final : public port::Stream, public ListNode<SimStream> {
   port::Awaitable<Result<std::size_t>> read_into(ByteSpan into, ByteSpan surplus) override;
   port::Awaitable<Result<std::size_t>> write_some(
       std::span<const boost::asio::const_buffer> from) override;
+  std::size_t try_read(ByteSpan into, ByteSpan surplus) override;
   Result<std::size_t> try_write(std::span<const boost::asio::const_buffer> from) override;
   void close() override;
   std::string local() const override { return connection_->point(end_).text(); }
@@ -35,6 +36,7 @@ class SimStream final : public port::Stream, public ListNode<SimStream> {
 
  private:
   std::optional<Errc> ended() const;
+  std::size_t read_now(ByteSpan into, ByteSpan surplus);
 
   ProcessNet& net_;
   std::shared_ptr<Connection> connection_;

@@ -72,6 +72,7 @@ class RamSink final : public port::RequestSink {
     Slot& slot = static_cast<Slot&>(request);
     HAST_ASSERT(slot.state == Slot::State::acquired);
     slot.state = Slot::State::submitted;
+    ++batch_;
     if (journaling_)
       journal_.push_back({slot.kind, slot.offset_bytes, slot.length_bytes, slot.fua});
     slot.error = execute(slot);
@@ -84,6 +85,11 @@ class RamSink final : public port::RequestSink {
     slot.state = Slot::State::free;
     free_.push_back(slot);
     if (!waiters_.empty()) schedule();
+  }
+
+  void batch_begins() override { batch_ = 0; }
+  void batch_ends() override {
+    largest_batch_ = std::max(largest_batch_, std::exchange(batch_, 0));
   }
 
   /// Completes what was submitted and serves those who wait for slots.
@@ -121,6 +127,7 @@ class RamSink final : public port::RequestSink {
 
   void keep_journal() { journaling_ = true; }
   std::vector<Entry> take_journal() { return std::exchange(journal_, {}); }
+  std::size_t largest_batch() const { return largest_batch_; }
   std::byte* memory() { return memory_.data(); }
   bool all_free() const { return free_.size() == slots_.size(); }
   std::size_t free_slots() const { return free_.size(); }
@@ -203,6 +210,8 @@ class RamSink final : public port::RequestSink {
   std::vector<Entry> journal_;
   std::size_t refused_ = 0;
   bool journaling_ = false;
+  std::size_t batch_ = 0;  // submitted since it began
+  std::size_t largest_batch_ = 0;
   bool held_ = false;
   bool scheduled_ = false;
 };

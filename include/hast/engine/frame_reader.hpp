@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hast/core/buffer.hpp"
+#include "hast/engine/turn_end.hpp"
 #include "hast/port/net.hpp"
 #include "hast/wire/frame.hpp"
 #include "hast/wire/payload.hpp"
@@ -27,6 +28,8 @@ class FrameReader {
   static constexpr std::size_t kBufferBytes = 128 * 1024;
 
   explicit FrameReader(port::Stream& stream, std::size_t buffer_bytes = kBufferBytes);
+  /// Of a turn that its owner has open: it is ended before each wait and opened again after it.
+  FrameReader(port::Stream& stream, TurnEnd& turn);
 
   Awaitable<Result<Frame>> next();
   /// The payload a frame announced, verified and expanded: `into` comes out exactly full.
@@ -45,12 +48,17 @@ class FrameReader {
 
  private:
   ByteSpan free_space();
+  std::size_t read_at_once(ByteSpan into, ByteSpan surplus);
+  void wait_begins();
+  void wait_ends();
   Awaitable<Result<void>> read_exactly(ByteSpan into);
   std::size_t take_buffered(ByteSpan into);
   static Result<void> check(const wire::PayloadInfo& info, ByteSpan into);
   std::size_t buffered() const { return end_ - begin_; }
 
   port::Stream& stream_;
+  TurnEnd* turn_ = nullptr;
+  std::size_t taken_in_turn_ = 0;  // bytes, of large payloads
   core::AlignedBuffer buffer_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

@@ -34,6 +34,13 @@ class Stream {
     (void)surplus;
     return read_some(into);
   }
+  /// The same of what is there without waiting; 0 when nothing is, or when there is something else
+  /// to be told: then read_into().
+  virtual std::size_t try_read(ByteSpan into, ByteSpan surplus) {
+    (void)into;
+    (void)surplus;
+    return 0;
+  }
   /// Gathers; may send less than everything.
   virtual Awaitable<Result<std::size_t>> write_some(std::span<const asio::const_buffer> from) = 0;
   /// What can be sent without waiting; 0 when nothing can: then write_some().

@@ -20,6 +20,15 @@ namespace hast::adapter::nbd {
 namespace {
 
 constexpr auto deferred_tuple = asio::as_tuple(asio::deferred);
+constexpr std::size_t kTurnBytes = 512 * 1024;
+/// What a UNIX socket holds by default makes a client and us take turns within one large read.
+constexpr int kSendBufferBytes = 1024 * 1024;
+
+/// TCP finds its sizes itself.
+bool is_unix(const Connection::Socket& socket) {
+  boost::system::error_code error;
+  return socket.local_endpoint(error).protocol().family() == AF_UNIX && !error;
+}
 
 }  // namespace
 
@@ -27,7 +36,12 @@ Connection::Connection(Socket socket, std::string name, Owner& owner)
     : socket_(std::move(socket)),
       name_(std::move(name)),
       owner_(owner),
-      deadline_(socket_.get_executor()) {}
+      deadline_(socket_.get_executor()) {
+  if (is_unix(socket_)) {
+    boost::system::error_code ignored;
+    socket_.set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), ignored);
+  }
+}
 
 Connection::~Connection() { HAST_ASSERT(tasks_ == 0); }
 
@@ -228,13 +242,7 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
       buffers[i] = asio::mutable_buffer(space[i].iov_base, space[i].iov_len);
     const auto [error, bytes] = co_await socket_.async_read_some(buffers, deferred_tuple);
     if (error) break;
-    if (is_given_up()) {
-      transmission_->abort();
-      break;
-    }
-    sink_->batch_begins();
-    transmission_->received(bytes);
-    sink_->batch_ends();
+    take_in(bytes);
   }
 
   transmission_->finish();
@@ -245,6 +253,33 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
   owner_.report(LogLevel::info, *this, "is gone");
   closing_ = true;
   work_.notify();
+}
+
+/// What arrived, and what is there already of a large payload: its pieces go on together.
+void Connection::take_in(std::size_t bytes) {
+  sink_->batch_begins();
+  for (std::size_t taken = 0; bytes > 0;) {
+    if (is_given_up()) {
+      transmission_->abort();
+      break;
+    }
+    transmission_->received(bytes);
+    taken += bytes;
+    const bool goes_on = transmission_->receives_large_payload() && taken < kTurnBytes;
+    bytes = goes_on ? receive_at_once() : 0;
+  }
+  sink_->batch_ends();
+}
+
+/// 0 when it has to be waited for.
+std::size_t Connection::receive_at_once() {
+  const std::span<const iovec> space = transmission_->receive_space();
+  if (space.empty()) return 0;
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(space.data());
+  message.msg_iovlen = space.size();
+  const ssize_t bytes = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT);
+  return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 asio::awaitable<void> Connection::write_loop() {

@@ -10,6 +10,8 @@ namespace hast::adapter::nbd {
 
 namespace {
 
+constexpr std::uint32_t kLargePayload = 32 * 1024;
+
 IoKind kind_of(std::uint16_t type) {
   switch (type) {
     case NBD_CMD_WRITE:
@@ -106,6 +108,10 @@ std::span<const iovec> Transmission::receive_space() {
 /// on these. All at once, one node would wait for the other in turn.
 std::size_t Transmission::input_share() const {
   return std::max(in_sink_, kLeastShare) * (kRequestBytes + kSmallWrite);
+}
+
+bool Transmission::receives_large_payload() const {
+  return stage_ == Stage::payload && current_->request.length_bytes >= kLargePayload;
 }
 
 void Transmission::received(std::size_t bytes) {

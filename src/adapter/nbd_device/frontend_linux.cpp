@@ -17,7 +17,7 @@ namespace {
 /// Of a device with one connection. With more of them the kernel would take a request that is slow
 /// for one that is lost, and a connection with a slow request for a dead one.
 constexpr std::uint32_t kRepeatAfterMs = 5'000;
-constexpr int kSocketBufferBytes = 1024 * 1024;
+constexpr int kTheirSendBufferBytes = 1024 * 1024;
 constexpr std::size_t kWorryingAttempts = 50;
 constexpr std::chrono::seconds kQuietTime{10};
 
@@ -28,8 +28,9 @@ class SocketPair {
     SocketPair pair;
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.fds_) != 0)
       return Error{Errc::io_failed, errno, "no sockets for an NBD device"};
-    for (const int fd : pair.fds_)
-      ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSocketBufferBytes, sizeof kSocketBufferBytes);
+    // Ours gets its own from the connection.
+    ::setsockopt(pair.theirs(), SOL_SOCKET, SO_SNDBUF, &kTheirSendBufferBytes,
+                 sizeof kTheirSendBufferBytes);
     return pair;
   }
   SocketPair(SocketPair&& other) noexcept

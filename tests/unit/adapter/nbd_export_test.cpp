@@ -109,6 +109,13 @@ class Client {
       return rest.empty();
     });
   }
+  /// Before the server sees any of it.
+  void send_at_once(const Wire& wire) {
+    const std::string_view all = wire.str();
+    const int room = 1 << 20;
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    REQUIRE(::send(fd_, all.data(), all.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(all.size()));
+  }
   std::string receive(std::size_t bytes) {
     std::string received;
     server_.run_until([&] {
@@ -481,6 +488,18 @@ TEST_CASE("With one command and one slot at a time a pipeline of requests still 
     requests.text(nbd_write(cookie, cookie * 512, nbd_pattern(512, 1)));
   client.send(requests);
   for (std::uint64_t cookie = 0; cookie < 20; ++cookie) CHECK(client.answer(cookie) == 0);
+}
+
+TEST_CASE("What has arrived of a large write is executed together") {
+  Server server;
+  server.serve();
+  Client client(server);
+  client.go();
+  const std::string data = nbd_pattern(2 * kBlock, 1);
+  client.send_at_once(Wire{}.text(nbd_write(1, 0, data)));
+  CHECK(client.answer(1) == 0);
+  CHECK(std::memcmp(server.sink.memory(), data.data(), data.size()) == 0);
+  CHECK(server.sink.largest_batch() == 2);
 }
 
 TEST_CASE("A client that reads late gets everything it asked for") {

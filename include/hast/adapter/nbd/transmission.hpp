@@ -64,6 +64,9 @@ class Transmission final : private port::SlotWaiter {
   /// False after NBD_CMD_DISC, a protocol error, withdraw() and abort().
   bool wants_input() const { return reading_; }
 
+  /// The payload that is being received is one of many pages: more of it will be there soon.
+  bool receives_large_payload() const;
+
   /// Goes on with what waited for a slot, a command or a piece. Submits: not for sink callbacks.
   void progress();
   bool wants_progress() const;
