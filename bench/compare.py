@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compares builds of hastd with each other: the same load on a pair of each, interleaved (A B A B, ...).
-CPU time per operation is what it is about: it bears a loaded machine. Example:
+CPU time per operation is what it is about: it bears a loaded machine. On a real disk the first pair's files may be
+slower than the others' whatever the build: name a build twice to see that. Example:
 
     bench/compare.py build/release build/lto --rounds 9
 """

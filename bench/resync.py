@@ -12,7 +12,8 @@ from servers import Candidate, Servers, cpu_seconds, wait_until
 WRITE_OFF = 32 << 20  # the map and the metadata need some of the component
 INTERVAL_MS = 100     # of the client's rate
 BEFORE, AFTER = 1.0, 1.5  # seconds of the client's life around the resync
-LONGEST = 12.0            # seconds of the client's life: a resync that takes longer shows no idle rate
+RECONNECT = 6.5           # the longest pause of a primary between two attempts to connect
+LONGEST = 20.0            # seconds of the client's life: a resync that takes longer shows no idle rate
 
 
 class Node:
@@ -151,7 +152,7 @@ def table(build, folder, size_mib, rounds, out):
             if kind is push and beside:
                 course = runs[-1]
             # A resync beside a client takes up to four times as long as one alone.
-            seconds = min(LONGEST, BEFORE + AFTER + 4 * max(one.ended - one.begun for one in runs))
+            seconds = min(LONGEST, BEFORE + RECONNECT + AFTER + 4 * max(one.ended - one.begun for one in runs))
             print(row(name, runs), file=out, flush=True)
     return course
 

@@ -32,7 +32,7 @@ class Resync {
   static constexpr std::size_t kDefaultWindow = 16;  // ranges of up to kBlockBytes
   /// While there are clients a range begins after so many of their requests, or when none is left:
   /// a request has to queue behind what is under way.
-  static constexpr std::size_t kRequestsPerRange = 4;
+  static constexpr std::size_t kRequestsPerRange = 5;
   /// So many ranges after the last request was answered there are none: about a millisecond.
   static constexpr std::size_t kSharedRanges = 16;
 
