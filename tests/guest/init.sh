@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The guest's first process: makes a system of what image.sh packed, runs one scenario, powers off.
+# The guest's first process: makes a system of what busybox_image.sh packed, runs one scenario, powers off.
 # What is between the GUEST lines of the console is read by guest_test.sh.
 /bin/busybox --install -s /bin
 export PATH=/bin:/sbin
