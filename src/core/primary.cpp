@@ -403,8 +403,7 @@ void Primary::advance_write(Slot& slot) {
   } else if (slot.ListNode<Slot>::is_linked()) {
     return;  // it waits for the counter (INV-3) and will be taken up again
   } else {
-    const Replication mode = clients_left_ ? Replication::fullsync : replication_;
-    switch (verdict(mode, local_copy_of(slot), slot.remote_state)) {
+    switch (verdict(mode_of_writes(), local_copy_of(slot), slot.remote_state)) {
       case Verdict::wait:
         break;
       case Verdict::success:
@@ -416,6 +415,12 @@ void Primary::advance_write(Slot& slot) {
     }
   }
   if (slot.answered && settled && !slot.flushing) leave_core(slot);
+}
+
+/// Answered early, one write after the other would put off for ever what has to know that the peer
+/// has them all (INV-12).
+Replication Primary::mode_of_writes() const {
+  return clients_left_ || !waiting_vouch_.empty() ? Replication::fullsync : replication_;
 }
 
 /// While the peer is ahead a copy here is none: nothing is acknowledged that the peer lacks, or

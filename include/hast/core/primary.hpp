@@ -243,6 +243,7 @@ class Primary final : public port::RequestSink,
   bool peer_has_what_it_answered() const;
   bool peer_has_everything() const;
   bool vouch_is_awaited() const;
+  Replication mode_of_writes() const;
   bool waits_for_vouch(Slot& slot);
   void release_waiting_for_vouch();
   void begin_unmarked(Slot& slot);

@@ -164,6 +164,34 @@ TEST_CASE("INV-13: a resync that lacks only the proof of its end is tried again"
   CHECK(rig.images_equal());
 }
 
+TEST_CASE(
+    "INV-12: writes that are answered early do not keep a flush from the peer that can stand in") {
+  RigOptions options;
+  options.primary.replication = GENERATE(Replication::async, Replication::memsync);
+  PrimaryRig rig(options);
+  prepare(rig, 3);
+  // One write is on its way to the peer at any time.
+  std::uint64_t sector = 0;
+  const auto step = [&] {
+    rig.client().write(2 * kExtent + 512 * sector++, 512, 5);
+    rig.settle_locally();
+    rig.peer().take();
+    for (std::size_t i = 0; i < rig.peer().arrived(); ++i) {
+      if (rig.peer().arrived(i).memsync && !rig.peer().arrived(i).received_sent)
+        rig.peer().send_received(i);
+    }
+    while (rig.peer().arrived() > 1) rig.peer().reply(0);
+    rig.settle_locally();
+  };
+  step();
+  rig.disk().fail({.kind = IoKind::flush});
+  const auto flushed = rig.client().flush();
+  for (int steps = 0; steps < 20 && !rig.client().done(flushed); ++steps) step();
+  CHECK(rig.client().ok(flushed));
+  CHECK(rig.primary().local_lost());
+  rig.settle();
+}
+
 TEST_CASE("INV-12: where no flush succeeds any more the peer stands in as soon as it is whole") {
   const bool is_native = GENERATE(true, false);
   PrimaryRig rig;
