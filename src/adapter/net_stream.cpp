@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "receive_at_once.hpp"
+
 namespace hast::adapter {
 
 namespace asio = boost::asio;
@@ -110,13 +112,9 @@ class SocketStream final : public port::Stream {
   }
   std::size_t try_read(ByteSpan into, ByteSpan surplus) override {
     if (ended_) return 0;
-    std::array<iovec, 2> places{iovec{into.data(), into.size()},
-                                iovec{surplus.data(), surplus.size()}};
-    msghdr message{};
-    message.msg_iov = places.data();
-    message.msg_iovlen = places.size();
-    const ssize_t bytes = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT);
-    return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+    const std::array<iovec, 2> places{iovec{into.data(), into.size()},
+                                      iovec{surplus.data(), surplus.size()}};
+    return receive_at_once(socket_.native_handle(), places);
   }
   Result<std::size_t> try_write(std::span<const asio::const_buffer> from) override {
     std::array<iovec, kMaxVectors> vectors;

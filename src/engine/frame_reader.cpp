@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "hast/base/turn.hpp"
+
 namespace hast::engine {
 
 namespace {
-constexpr std::size_t kLargePayload = 32 * 1024;
 constexpr std::size_t kShortRead = 4096;
 /// Eight frames with 4 KiB each: a secondary writes and answers them while the next arrive.
 constexpr std::size_t kLongRead = 34 * 1024;
-/// Of large payloads that are there already, as much goes to the disk, and is answered, together.
-constexpr std::size_t kTurnBytes = 512 * 1024;
 }  // namespace
 
 FrameReader::FrameReader(port::Stream& stream, std::size_t buffer_bytes)
@@ -98,7 +97,7 @@ std::size_t FrameReader::take_buffered(ByteSpan into) {
 }
 
 Awaitable<Result<void>> FrameReader::read_exactly(ByteSpan into) {
-  payloads_are_large_ = into.size() >= kLargePayload;
+  payloads_are_large_ = into.size() >= kLargePayloadBytes;
   into = into.subspan(take_buffered(into));
   wanted_ = wire::kFrameHeaderBytes;
   while (!into.empty()) {
@@ -133,7 +132,7 @@ Result<void> FrameReader::buffered_payload(const wire::PayloadInfo& info, ByteSp
   if (Result<void> checked = check(info, into); !checked) return checked;
   const ConstByteSpan bytes = ConstByteSpan(buffer_.span()).subspan(begin_, info.size_bytes);
   begin_ += info.size_bytes;
-  payloads_are_large_ = info.size_bytes >= kLargePayload;
+  payloads_are_large_ = info.size_bytes >= kLargePayloadBytes;
   return wire::decode_payload(info, bytes, into);
 }
 

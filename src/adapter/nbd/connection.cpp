@@ -13,14 +13,15 @@
 #include <cerrno>
 #include <utility>
 
+#include "../receive_at_once.hpp"
 #include "hast/base/error.hpp"
+#include "hast/base/turn.hpp"
 
 namespace hast::adapter::nbd {
 
 namespace {
 
 constexpr auto deferred_tuple = asio::as_tuple(asio::deferred);
-constexpr std::size_t kTurnBytes = 512 * 1024;
 /// What a UNIX socket holds by default makes a client and us take turns within one large read.
 constexpr int kSendBufferBytes = 1024 * 1024;
 
@@ -265,21 +266,11 @@ void Connection::take_in(std::size_t bytes) {
     }
     transmission_->received(bytes);
     taken += bytes;
-    const bool goes_on = transmission_->receives_large_payload() && taken < kTurnBytes;
-    bytes = goes_on ? receive_at_once() : 0;
+    if (!transmission_->receives_large_payload() || taken >= kTurnBytes) break;
+    const std::span<const iovec> space = transmission_->receive_space();
+    bytes = space.empty() ? 0 : receive_at_once(socket_.native_handle(), space);
   }
   sink_->batch_ends();
-}
-
-/// 0 when it has to be waited for.
-std::size_t Connection::receive_at_once() {
-  const std::span<const iovec> space = transmission_->receive_space();
-  if (space.empty()) return 0;
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(space.data());
-  message.msg_iovlen = space.size();
-  const ssize_t bytes = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT);
-  return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 asio::awaitable<void> Connection::write_loop() {

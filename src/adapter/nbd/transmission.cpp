@@ -5,12 +5,11 @@
 #include <cstring>
 
 #include "hast/adapter/split.hpp"
+#include "hast/base/turn.hpp"
 
 namespace hast::adapter::nbd {
 
 namespace {
-
-constexpr std::uint32_t kLargePayload = 32 * 1024;
 
 IoKind kind_of(std::uint16_t type) {
   switch (type) {
@@ -111,7 +110,7 @@ std::size_t Transmission::input_share() const {
 }
 
 bool Transmission::receives_large_payload() const {
-  return stage_ == Stage::payload && current_->request.length_bytes >= kLargePayload;
+  return stage_ == Stage::payload && current_->request.length_bytes >= kLargePayloadBytes;
 }
 
 void Transmission::received(std::size_t bytes) {

@@ -34,14 +34,12 @@ class Recording final : public port::Stream {
     bytes_.insert(bytes_.end(), frame.begin(), frame.end());
     bytes_.insert(bytes_.end(), payload_bytes, std::byte{7});
   }
-  std::size_t waits() const { return waits_; }
   std::size_t longest_run() const { return longest_run_; }
 
   port::Awaitable<Result<std::size_t>> read_some(ByteSpan into) override {
     return read_into(into, {});
   }
   port::Awaitable<Result<std::size_t>> read_into(ByteSpan into, ByteSpan surplus) override {
-    ++waits_;
     run_ = 0;
     co_await asio::post(io_, asio::use_awaitable);
     const std::size_t count = take(into, surplus);
@@ -78,7 +76,6 @@ class Recording final : public port::Stream {
   const bool is_there_;
   std::vector<std::byte> bytes_;
   std::size_t at_ = 0;
-  std::size_t waits_ = 0;
   std::size_t run_ = 0;  // bytes taken since the last wait
   std::size_t longest_run_ = 0;
 };
@@ -94,9 +91,13 @@ struct World {
   bool whole = true;
   TurnEnd turn{io.get_executor(), [this] { ++ends; }, [] {}};
 
-  void run() {
+  /// All are taken, and whole.
+  void take(std::size_t writes, std::size_t payload_bytes) {
+    for (std::size_t i = 0; i < writes; ++i) stream.add_write(payload_bytes);
     asio::co_spawn(io, take_all(), asio::detached);
     io.run();
+    CHECK(taken == writes);
+    CHECK(whole);
   }
   Awaitable<void> take_all() {
     FrameReader reader(stream, turn);
@@ -123,19 +124,13 @@ struct World {
 
 TEST_CASE("Large payloads that are there already are taken in one turn") {
   World world(true);
-  for (int i = 0; i < 3; ++i) world.stream.add_write(kLarge);
-  world.run();
-  CHECK(world.taken == 3);
-  CHECK(world.whole);
+  world.take(3, kLarge);
   CHECK(world.ends == 1);
 }
 
 TEST_CASE("A turn takes half a MiB of large payloads, then others have theirs") {
   World world(true);
-  for (int i = 0; i < 32; ++i) world.stream.add_write(kLarge);
-  world.run();
-  CHECK(world.taken == 32);
-  CHECK(world.whole);
+  world.take(32, kLarge);
   CHECK(world.stream.longest_run() >= 4 * kLarge);
   CHECK(world.stream.longest_run() < 6 * kLarge);
   CHECK(world.ends >= 32 / 6);
@@ -143,19 +138,13 @@ TEST_CASE("A turn takes half a MiB of large payloads, then others have theirs") 
 
 TEST_CASE("The turn ends before what has to be waited for") {
   World world(false);
-  for (int i = 0; i < 3; ++i) world.stream.add_write(kLarge);
-  world.run();
-  CHECK(world.taken == 3);
-  CHECK(world.whole);
+  world.take(3, kLarge);
   CHECK(world.ends == 3);
 }
 
 TEST_CASE("Small payloads are waited for: what they ask for begins meanwhile") {
   World world(true);
-  for (int i = 0; i < 32; ++i) world.stream.add_write(4096);
-  world.run();
-  CHECK(world.taken == 32);
-  CHECK(world.whole);
+  world.take(32, 4096);
   CHECK(world.stream.longest_run() == 0);
   CHECK(world.ends >= 4);
 }

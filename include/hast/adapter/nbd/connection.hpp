@@ -102,7 +102,6 @@ class Connection final : private Transmission::Owner {
   enum class Sent : std::uint8_t { all, blocked, failed };
   Sent send_output();
   void take_in(std::size_t bytes);
-  std::size_t receive_at_once();
   bool follow(const Negotiation::Answer& answer);
   bool is_given_up();
   void progress();
