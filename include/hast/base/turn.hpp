@@ -5,8 +5,9 @@
 
 namespace hast {
 
-/// Payloads of this size and more that are there already are taken in together, which saves wake-ups
-/// and system calls. Grouped, smaller ones would make nodes and client wait for each other in turn.
+/// Payloads of this size and more that are there already are taken in together, which saves
+/// wake-ups and system calls. Grouped, smaller ones would make nodes and client wait for each other
+/// in turn.
 inline constexpr std::size_t kLargePayloadBytes = 32 * 1024;
 
 /// Of large payloads, in one turn.
