@@ -66,6 +66,7 @@ Result<std::unique_ptr<DiskPool>> DiskPool::start(std::unique_ptr<Component> com
 DiskPool::DiskPool(std::unique_ptr<Component> component, Executor owner)
     : component_(std::move(component)),
       owner_(std::move(owner)),
+      arrivals_(owner_),
       one_writer_(component_->kind() == ComponentKind::file && !component_->is_direct()),
       post_memory_(std::make_unique<PostMemory>()) {}
 
@@ -193,6 +194,7 @@ void DiskPool::post_delivery() {
 }
 
 void DiskPool::deliver() {
+  arrivals_.note();
   OpList batch;
   {
     const std::lock_guard lock(mutex_);

@@ -22,7 +22,8 @@ namespace hast::adapter {
 namespace asio = boost::asio;
 
 struct UringDisk::Ring {
-  explicit Ring(const DiskPool::Executor& executor) : owner(executor), descriptor(executor) {}
+  explicit Ring(const DiskPool::Executor& executor)
+      : owner(executor), arrivals(executor), descriptor(executor) {}
   ~Ring() {
     if (is_set_up) io_uring_queue_exit(&uring);
   }
@@ -57,6 +58,7 @@ struct UringDisk::Ring {
   }
 
   DiskPool::Executor owner;
+  Arrivals arrivals;
   asio::posix::stream_descriptor descriptor;  // an eventfd: there are completions
   std::uint64_t news_count = 0;
   std::shared_ptr<Ring*> alive = std::make_shared<Ring*>(this);  // handlers may outlive the disk
@@ -191,6 +193,7 @@ void UringDisk::wait() {
                                                   std::size_t) {
         if (error == asio::error::operation_aborted || alive.expired()) return;
         waits_ = false;
+        ring_->arrivals.note();
         turn();
       });
 }

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "hast/adapter/busy_poll.hpp"
 #include "receive_at_once.hpp"
 
 namespace hast::adapter {
@@ -78,7 +79,8 @@ Names names_of(const Protocol::endpoint& endpoint) {
 
 class SocketStream final : public port::Stream {
  public:
-  explicit SocketStream(Socket socket) : socket_(std::move(socket)) {
+  explicit SocketStream(Socket socket)
+      : socket_(std::move(socket)), arrivals_(socket_.get_executor()) {
     boost::system::error_code error;
     const Protocol::endpoint local = socket_.local_endpoint(error);
     if (!error) local_ = names_of(local);
@@ -95,6 +97,7 @@ class SocketStream final : public port::Stream {
     if (ended_) co_return Error{Errc::connection_closed, 0, peer_.text};
     const auto [error, bytes] =
         co_await socket_.async_read_some(asio::buffer(into.data(), into.size()), kToken);
+    arrivals_.note();
     ended_ = error == asio::error::eof;
     if (error) co_return net_error(error, peer_.text);
     co_return bytes;
@@ -106,6 +109,7 @@ class SocketStream final : public port::Stream {
         asio::mutable_buffer(into.data(), into.size()),
         asio::mutable_buffer(surplus.data(), surplus.size())};
     const auto [error, bytes] = co_await socket_.async_read_some(places, kToken);
+    arrivals_.note();
     ended_ = error == asio::error::eof;
     if (error) co_return net_error(error, peer_.text);
     co_return bytes;
@@ -147,6 +151,7 @@ class SocketStream final : public port::Stream {
 
  private:
   Socket socket_;
+  Arrivals arrivals_;
   Names local_{"N/A", ""};
   Names peer_{"N/A", ""};
   bool ended_ = false;

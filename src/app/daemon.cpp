@@ -74,6 +74,8 @@ class Daemon {
         alive_timer_(clock_.make_timer(executor_)),
         tasks_(executor_) {
     signals_.add(SIGUSR2);
+    if (threads == 1)
+      boost::asio::make_service<adapter::BusyPoll>(context_, [this] { return prospect(); });
   }
 
   Result<void> start(config::Config config) {
@@ -93,14 +95,10 @@ class Daemon {
     tasks_.spawn(handle_signals());
     tasks_.spawn(report_alive());
     tell_service(service_.ready());
-    if (threads_ == 1) {
-      adapter::run_polling(context_, [this] { return prospect(); });
-    } else {
-      std::vector<std::thread> others;
-      for (unsigned i = 1; i < threads_; ++i) others.emplace_back([this] { context_.run(); });
-      context_.run();
-      for (std::thread& thread : others) thread.join();
-    }
+    std::vector<std::thread> others;
+    for (unsigned i = 1; i < threads_; ++i) others.emplace_back([this] { context_.run(); });
+    context_.run();
+    for (std::thread& thread : others) thread.join();
     log_.info("Exiting.");
     return 0;
   }

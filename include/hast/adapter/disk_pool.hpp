@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "hast/adapter/busy_poll.hpp"
 #include "hast/adapter/component.hpp"
 #include "hast/base/intrusive_list.hpp"
 #include "hast/port/disk.hpp"
@@ -61,6 +62,7 @@ class DiskPool final : public port::Disk {
 
   std::unique_ptr<Component> component_;
   Executor owner_;
+  Arrivals arrivals_;
   /// The kernel changes a buffered file one by one: threads that did it would only fight for it.
   const bool one_writer_;
   OpList submitted_;           // owner only: since the last kick()

@@ -22,6 +22,7 @@ constexpr std::size_t kFailuresAtOnce = 8;
 Intake::Intake(asio::any_io_executor executor, GateDevice& device, const IntakeLimits& limits,
                Owner& owner)
     : executor_(std::move(executor)),
+      arrivals_(executor_),
       device_(device),
       owner_(owner),
       limits_(limits),
@@ -161,6 +162,7 @@ void Intake::post_delivery(std::unique_lock<std::mutex> lock) {
 // On the executor again ---------------------------------------------------------------------------
 
 void Intake::deliver() {
+  arrivals_.note();
   ExchangeList taken;
   std::vector<Failure> failures;
   bool ended = false;

@@ -35,6 +35,7 @@ bool is_unix(const Connection::Socket& socket) {
 
 Connection::Connection(Socket socket, std::string name, Owner& owner)
     : socket_(std::move(socket)),
+      arrivals_(socket_.get_executor()),
       name_(std::move(name)),
       owner_(owner),
       deadline_(socket_.get_executor()) {
@@ -242,6 +243,7 @@ asio::awaitable<void> Connection::transmit(ReplyStyle style) {
     for (std::size_t i = 0; i < space.size(); ++i)
       buffers[i] = asio::mutable_buffer(space[i].iov_base, space[i].iov_len);
     const auto [error, bytes] = co_await socket_.async_read_some(buffers, deferred_tuple);
+    arrivals_.note();
     if (error) break;
     take_in(bytes);
   }

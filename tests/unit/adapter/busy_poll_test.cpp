@@ -2,8 +2,10 @@
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <thread>
 
 #include "support/catch.hpp"
@@ -18,6 +20,33 @@ Prospect any_prospect() {
   return GENERATE(Prospect{0us, {}}, Prospect{60us, {}}, Prospect{60us, {1, kPolledDepth}},
                   Prospect{60us, {1, kPolledDepth + 1}});
 }
+
+struct Rig {
+  explicit Rig(Prospect first) : prospect(first) {}
+
+  /// An idle loop takes two: one after the last event, and one that found nothing new.
+  static constexpr int kTurnsBeforeSleep = 2;
+  int turns_until_event_in(std::chrono::microseconds time) {
+    bool has_come = false;
+    boost::asio::steady_timer timer(io, time);
+    timer.async_wait([&](boost::system::error_code) {
+      arrivals.note();
+      has_come = true;
+    });
+    int ran = 0;
+    for (; !has_come; ++ran) io.run_one();
+    return ran - 1;
+  }
+
+  Prospect prospect;
+  int asked = 0;
+  boost::asio::io_context io;
+  BusyPoll& busy_poll = boost::asio::make_service<BusyPoll>(io, [this] {
+    ++asked;
+    return prospect;
+  });
+  Arrivals arrivals{io.get_executor()};
+};
 
 }  // namespace
 
@@ -40,61 +69,95 @@ TEST_CASE("Soon is expected after two short waits, and still after one long one"
 }
 
 TEST_CASE("The loop ends when there is nothing left to do") {
-  const Prospect prospect = any_prospect();
-  boost::asio::io_context io;
+  Rig rig(any_prospect());
   int ran = 0;
   for (int i = 0; i < 100; ++i)
-    boost::asio::post(io, [&] { boost::asio::post(io, [&ran] { ++ran; }); });
-  boost::asio::steady_timer timer(io, 2ms);
+    boost::asio::post(rig.io, [&] {
+      rig.arrivals.note();
+      boost::asio::post(rig.io, [&ran] { ++ran; });
+    });
+  boost::asio::steady_timer timer(rig.io, 2ms);
   timer.async_wait([&ran](boost::system::error_code) { ++ran; });
-  run_polling(io, [&] { return prospect; });
+  rig.io.run();
   CHECK(ran == 101);
 }
 
 TEST_CASE("The loop ends when it is stopped, from inside and from another thread") {
-  const Prospect prospect = any_prospect();
-  boost::asio::io_context io;
-  const auto work = boost::asio::make_work_guard(io);
+  Rig rig(any_prospect());
+  const auto work = boost::asio::make_work_guard(rig.io);
   const bool inside = GENERATE(true, false);
-  if (inside) boost::asio::post(io, [&io] { io.stop(); });
-  std::thread other([&] {
-    if (!inside) io.stop();
+  boost::asio::post(rig.io, [&] {
+    rig.arrivals.note();
+    if (inside) rig.io.stop();
   });
-  run_polling(io, [&] { return prospect; });
+  std::thread other([&] {
+    if (!inside) rig.io.stop();
+  });
+  rig.io.run();
   other.join();
-  CHECK(io.stopped());
+  CHECK(rig.io.stopped());
 }
 
 TEST_CASE("What another thread hands over runs, however the loop waits for it") {
-  const Prospect prospect = any_prospect();
-  boost::asio::io_context io;
+  Rig rig(any_prospect());
   constexpr int kTimes = 2000;
   std::atomic<int> ran = 0;
-  std::thread other([&io, &ran, work = boost::asio::make_work_guard(io)] {
+  std::thread other([&, work = boost::asio::make_work_guard(rig.io)] {
     for (int i = 0; i < kTimes; ++i) {
-      boost::asio::post(io, [&ran] { ++ran; });
+      boost::asio::post(rig.io, [&] {
+        rig.arrivals.note();
+        ++ran;
+      });
       while (i % 3 == 0 && ran <= i) std::this_thread::yield();  // let it wait, now and then
     }
   });
-  run_polling(io, [&] { return prospect; });
+  rig.io.run();
   other.join();
   CHECK(ran == kTimes);
 }
 
-TEST_CASE("The prospect is asked anew before each wait, and seldom at depth") {
-  boost::asio::io_context io;
+TEST_CASE("The prospect is asked for anew before each wait, and seldom at depth") {
+  const bool deep = GENERATE(false, true);
+  Rig rig(deep ? Prospect{60us, {100, 100}} : Prospect{60us, {1, 1}});
   int left = 64;
   std::function<void()> again = [&] {
-    if (--left > 0) boost::asio::post(io, again);
+    rig.arrivals.note();
+    if (--left > 0) boost::asio::post(rig.io, again);
   };
-  boost::asio::post(io, again);
-  int asked = 0;
-  run_polling(io, [&asked] {
-    ++asked;
-    return Prospect{60us, {100, 100}};
-  });
-  CHECK(asked >= 4);
-  CHECK(asked <= 5);
+  boost::asio::post(rig.io, again);
+  rig.io.run();
+  CHECK(rig.asked >= (deep ? 4 : 32));
+  CHECK(rig.asked <= (deep ? 5 : 64));
+}
+
+TEST_CASE(
+    "While the next event is expected soon the loop does not sleep, for as long as is allowed") {
+  Rig rig({10s, {1, 1}});
+  for (int i = 0; i < 3; ++i) rig.turns_until_event_in(1ms);
+  CHECK(rig.turns_until_event_in(1ms) > Rig::kTurnsBeforeSleep);
+  rig.prospect.longest = 1us;
+  CHECK(rig.turns_until_event_in(5ms) <= Rig::kTurnsBeforeSleep + 2);
+}
+
+TEST_CASE("After waits that were long the loop sleeps at once") {
+  Rig rig({1us, {1, 1}});
+  for (int i = 0; i < 3; ++i) rig.turns_until_event_in(2ms);
+  rig.prospect.longest = 10s;
+  CHECK(rig.turns_until_event_in(2ms) == Rig::kTurnsBeforeSleep);
+}
+
+TEST_CASE("Waits for a client and waits with requests under way are expected apart") {
+  Rig rig({10s, {1, 1}});
+  for (int i = 0; i < 3; ++i) rig.turns_until_event_in(1ms);
+  rig.prospect.requests.now = 0;
+  CHECK(rig.turns_until_event_in(2ms) == Rig::kTurnsBeforeSleep);
+}
+
+TEST_CASE("Where nobody polls, arrivals tell nobody") {
+  boost::asio::io_context io;
+  Arrivals arrivals(io.get_executor());
+  arrivals.note();
+  CHECK(io.run() == 0);
 }
 
 }  // namespace hast::adapter

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "hast/adapter/busy_poll.hpp"
 #include "hast/adapter/ggate/exchange.hpp"
 
 namespace hast::adapter::ggate {
@@ -70,6 +71,7 @@ class Intake {
   void deliver();
 
   boost::asio::any_io_executor executor_;
+  Arrivals arrivals_;
   GateDevice& device_;
   Owner& owner_;
   const IntakeLimits limits_;

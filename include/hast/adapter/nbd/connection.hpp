@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "hast/adapter/busy_poll.hpp"
 #include "hast/adapter/nbd/negotiation.hpp"
 #include "hast/adapter/nbd/transmission.hpp"
 #include "hast/base/log.hpp"
@@ -113,6 +114,7 @@ class Connection final : private Transmission::Owner {
   void close_socket();
 
   Socket socket_;
+  Arrivals arrivals_;
   const std::string name_;
   Owner& owner_;
   std::size_t tasks_ = 0;  // coroutines and timer waits that refer to this
