@@ -7,17 +7,13 @@ deb=$(realpath "$1") here=$(dirname "$(realpath "$0")")
 mkdir -p "$2"
 cd "$2"
 . "$here/kernel.sh"
+. "$here/../tools/clean_debian.sh"
 
-base_packages=systemd-sysv,udev,dbus,kmod,e2fsprogs,iproute2
 if [ ! -e debian.tar ]; then
   echo "making a clean Debian 12"
-  mirror=$(apt-get indextargets --format '$(SITE)' 'Codename: bookworm' 'Created-By: Packages' | head -n 1)
   rm -rf debian
-  debootstrap --variant=minbase --include=$base_packages bookworm debian "$mirror" > debootstrap.log 2>&1 \
+  clean_debian debian systemd-sysv,udev,dbus,kmod,e2fsprogs,iproute2 > debootstrap.log 2>&1 \
     || { tail -n 20 debootstrap.log; exit 1; }
-  rm -f debian/etc/apt/sources.list
-  cp -r /etc/apt/sources.list* /etc/apt/apt.conf.d debian/etc/apt/
-  cp /etc/resolv.conf debian/etc/ 2> /dev/null || true
   tar -C debian -cf debian.new .
   mv debian.new debian.tar
 fi
@@ -26,8 +22,6 @@ mkdir debian
 tar -C debian -xf debian.tar
 
 cp "$deb" debian/root/hast.deb
-printf '#!/bin/sh\nexit 101\n' > debian/usr/sbin/policy-rc.d # a chroot starts nothing
-chmod +x debian/usr/sbin/policy-rc.d
 inside() { chroot debian /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 inside sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends /root/hast.deb' > install.log 2>&1 \
   || { tail -n 20 install.log; exit 1; }

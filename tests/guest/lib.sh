@@ -27,6 +27,8 @@ wait_for() {
   done
 }
 
+config=/run/hast.yaml
+
 # configure FRONTEND: what both nodes have behind `frontend:`.
 configure() {
   cat > /run/hast.yaml << YAML
@@ -50,7 +52,7 @@ YAML
 ctl() {  # NODE COMMAND ARGUMENT...
   _node=$1 _command=$2
   shift 2
-  hastctl "$_command" -c /run/hast.yaml --node "$_node" "$@"
+  hastctl "$_command" -c "$config" --node "$_node" "$@"
 }
 start() {  # NODE
   hastd -F -c /run/hast.yaml --node "$1" >> "/run/$1.log" 2>&1 &

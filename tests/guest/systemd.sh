@@ -3,13 +3,9 @@
 # restart and a crash under load, and the targets for managers that start units. Node a is
 # hastd.service, node b a unit of the test.
 . /lib.sh
+config=/etc/hast.yaml
 usleep() { sleep 0.02; }
 expect_word() { grep -q "$1" /run/out || fail "not said: $1; but: $(cat /run/out)"; }
-ctl() {  # NODE COMMAND ARGUMENT...
-  _node=$1 _command=$2
-  shift 2
-  hastctl "$_command" --node "$_node" "$@"
-}
 is_active() { systemctl -q is-active "$1"; }
 properties() { systemctl show --value -p "$2" "$1"; }
 in_journal() {  # UNIT WORDS

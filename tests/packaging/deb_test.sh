@@ -10,6 +10,7 @@
 # builds the package and runs this.
 set -euo pipefail
 
+. "$(dirname "$0")/../tools/clean_debian.sh"
 DEB=$(realpath "${1:?usage: $0 PACKAGE.deb}")
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/hast-deb.XXXXXX")
 ROOTFS=$DIR/root
@@ -45,26 +46,13 @@ until_true() {
   done
 }
 
-clean_debian() {
-  local mirror
-  mirror=$(apt-get indextargets --format '$(SITE)' 'Codename: bookworm' 'Created-By: Packages' | head -n 1)
-  say "a clean Debian 12"
-  debootstrap --variant=minbase bookworm "$ROOTFS" "$mirror" > "$DIR/debootstrap.log" 2>&1 \
-    || fail "debootstrap"
-  # The same sources as here: fixes of the release and of its security archive.
-  rm -f "$ROOTFS/etc/apt/sources.list"
-  cp -r /etc/apt/sources.list* /etc/apt/apt.conf.d "$ROOTFS/etc/apt/"
-  cp /etc/resolv.conf "$ROOTFS/etc/" 2> /dev/null || true
-  printf '#!/bin/sh\nexit 101\n' > "$ROOTFS/usr/sbin/policy-rc.d" # a chroot starts nothing
-  chmod +x "$ROOTFS/usr/sbin/policy-rc.d"
-  mount -t proc proc "$ROOTFS/proc"
-  cp "$DEB" "$ROOTFS/root/hast.deb"
-}
-
 inside() { chroot "$ROOTFS" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 apt() { inside apt-get -y -qq --no-install-recommends "$@" >> "$DIR/apt.log" 2>&1; }
 
-clean_debian
+say "a clean Debian 12"
+clean_debian "$ROOTFS" > "$DIR/debootstrap.log" 2>&1 || fail "debootstrap"
+mount -t proc proc "$ROOTFS/proc"
+cp "$DEB" "$ROOTFS/root/hast.deb"
 apt update || fail "apt-get update"
 apt install systemd-sysv dbus || fail "systemd"
 
