@@ -340,6 +340,9 @@ bool Secondary::answerable(const PeerReply& reply) const {
 
 void Secondary::queue_reply(PeerReply& reply) {
   if (!answerable(reply)) return reply_sent(reply);
+  // A native primary takes the final reply for both, as long as the early one has not left.
+  PeerReply& early = reply.request->early;
+  if (&reply != &early && early.is_linked() && dialect_ == Dialect::native) replies_.erase(early);
   replies_.push_back(reply);
   host_.replies_ready();
 }

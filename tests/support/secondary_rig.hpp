@@ -65,13 +65,14 @@ class SecondaryRig {
     finish();
     start();
   }
-  SecondaryRig& start_session() {
+  SecondaryRig& start_session(
+      core::Secondary::Dialect dialect = core::Secondary::Dialect::original) {
     start();
-    begin_session();
+    begin_session(dialect);
     return *this;
   }
-  void begin_session() {
-    secondary_->session_started();
+  void begin_session(core::Secondary::Dialect dialect = core::Secondary::Dialect::original) {
+    secondary_->session_started(dialect);
     in_session_ = true;
   }
   void end_session() {

@@ -126,7 +126,7 @@ class Secondary final : private MetadataWriter::Observer {
   void give_up_own_changes() { giving_up_ = true; }
 
   // Session. One at a time: the newer replaces the older.
-  enum class Dialect : std::uint8_t { original, native };  // native: sync_end will be told
+  enum class Dialect : std::uint8_t { original, native };  // native: protocol version 3
   void session_started(Dialect dialect = Dialect::original);
   /// Replies still due are dropped; disk operations on their way end by themselves.
   void session_ended();

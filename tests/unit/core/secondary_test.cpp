@@ -172,6 +172,23 @@ TEST_CASE("memsync: both replies keep their order when nothing was sent in betwe
   CHECK(both[1].error == ENOSPC);
 }
 
+TEST_CASE("memsync: a native primary gets one reply for both when nothing was sent in between") {
+  SecondaryRig rig;
+  rig.start_session(Secondary::Dialect::native);
+  rig.write_memsync(7, 0, 4096, 1);
+  CHECK(rig.secondary().send_queue() == 1);
+  rig.disk().run_all();
+  rig.write_memsync(8, 4096, 4096, 1);
+  const auto first = rig.answers();
+  REQUIRE(first.size() == 2);
+  CHECK(first[0].seq == 7);
+  CHECK_FALSE(first[0].received);
+  CHECK(first[1].seq == 8);
+  CHECK(first[1].received);
+  rig.disk().run_all();
+  CHECK(rig.answered_seqs() == Seqs{8});
+}
+
 TEST_CASE("a failing disk is answered with its error, counted and reported") {
   SecondaryRig rig;
   rig.start_session();
