@@ -34,7 +34,7 @@ struct Rig {
       has_come = true;
     });
     int ran = 0;
-    for (; !has_come; ++ran) io.run_one();
+    while (!has_come) ran += static_cast<int>(io.run_one());
     return ran - 1;
   }
 
