@@ -136,7 +136,7 @@ TEST_CASE(
   for (int i = 0; i < 3; ++i) rig.turns_until_event_in(1ms);
   CHECK(rig.turns_until_event_in(1ms) > Rig::kTurnsBeforeSleep);
   rig.prospect.longest = 1us;
-  CHECK(rig.turns_until_event_in(5ms) <= Rig::kTurnsBeforeSleep + 2);
+  CHECK(rig.turns_until_event_in(20ms) < 500);  // it would be tens of thousands
 }
 
 TEST_CASE("After waits that were long the loop sleeps at once") {
