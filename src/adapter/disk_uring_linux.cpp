@@ -1,79 +1,31 @@
 #include "hast/adapter/disk_uring.hpp"
 
 #if __has_include(<liburing.h>)
-#include <liburing.h>
-#include <sys/eventfd.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <utility>
 
 #include "hast/base/assert.hpp"
 #include "hast/base/units.hpp"
+#include "loop_ring_linux.hpp"
 
 namespace hast::adapter {
 
-namespace asio = boost::asio;
-
-struct UringDisk::Ring {
-  explicit Ring(const DiskPool::Executor& executor)
-      : owner(executor), arrivals(executor), descriptor(executor) {}
-  ~Ring() {
-    if (is_set_up) io_uring_queue_exit(&uring);
-  }
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
-
-  /// errno. With one thread completions are worked off when we ask for them, not when they arrive.
-  int set_up(int component_fd) {
-    deferred = owner.target<asio::io_context::executor_type>() != nullptr;
-    const unsigned flags = deferred ? IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN : 0U;
-    int error = io_uring_queue_init(kDepth, &uring, flags);
-    if (error == -EINVAL && deferred) {  // a kernel before 6.1
-      deferred = false;
-      error = io_uring_queue_init(kDepth, &uring, 0);
-    }
-    if (error < 0) return -error;
-    is_set_up = true;
-    // The ring's own descriptor does not become readable for work that is deferred.
-    const int news = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (news < 0) return errno;
-    boost::system::error_code failure;
-    descriptor.assign(news, failure);
-    if (failure) {
-      ::close(news);
-      return failure.value();
-    }
-    if (const int refused = io_uring_register_eventfd(&uring, news); refused < 0) return -refused;
-    // Not registered: a ring lets go of its files some time after it is closed, and with them of
-    // the component's lock.
-    fd = component_fd;
-    return 0;
-  }
-
-  DiskPool::Executor owner;
-  Arrivals arrivals;
-  asio::posix::stream_descriptor descriptor;  // an eventfd: there are completions
-  std::uint64_t news_count = 0;
-  std::shared_ptr<Ring*> alive = std::make_shared<Ring*>(this);  // handlers may outlive the disk
-  io_uring uring{};
+struct UringDisk::Ring : LoopRing {
+  using LoopRing::LoopRing;
+  // Not registered: a ring lets go of its files some time after it is closed, and with them of the
+  // component's lock.
   int fd = -1;
   unsigned prepared = 0;
-  bool is_set_up = false;
-  bool deferred = false;
 };
 
 Result<std::unique_ptr<UringDisk>> UringDisk::start(std::unique_ptr<DiskPool>& pool,
                                                     const DiskPool::Executor& owner) {
   auto ring = std::make_unique<Ring>(owner);
-  if (const int error = ring->set_up(pool->component().fd()); error != 0)
-    return Error{Errc::io_failed, error, "io_uring"};
+  if (const int error = ring->set_up(kDepth)) return Error{Errc::io_failed, error, "io_uring"};
+  ring->fd = pool->component().fd();
   return std::unique_ptr<UringDisk>(new UringDisk(std::move(pool), std::move(ring)));
 }
 
@@ -118,7 +70,7 @@ void UringDisk::start_waiting() {
 
 void UringDisk::prepare(std::uint16_t index) {
   // Never more entries than transfers, and each transfer has one at a time.
-  io_uring_sqe* sqe = io_uring_get_sqe(&ring_->uring);
+  io_uring_sqe* sqe = io_uring_get_sqe(ring_->uring());
   HAST_ASSERT(sqe != nullptr);
   const Transfer& transfer = transfers_[index];
   const port::DiskOp& op = *transfer.op;
@@ -141,24 +93,21 @@ void UringDisk::prepare(std::uint16_t index) {
 /// again in a later turn.
 void UringDisk::submit_prepared() {
   while (ring_->prepared > 0) {
-    const int taken = io_uring_submit(&ring_->uring);
+    const int taken = io_uring_submit(ring_->uring());
     if (taken == -EINTR) continue;
     if (taken <= 0) break;
     ring_->prepared -= std::min(ring_->prepared, static_cast<unsigned>(taken));
   }
-  if (ring_->prepared > 0)
-    asio::post(ring_->owner, [this, alive = std::weak_ptr(ring_->alive)] {
-      if (!alive.expired()) turn();
-    });
+  if (ring_->prepared > 0) ring_->post([this] { turn(); });
 }
 
 void UringDisk::reap() {
-  if (ring_->deferred && in_flight_ > 0) io_uring_get_events(&ring_->uring);
+  if (in_flight_ > 0) ring_->get_events();
   io_uring_cqe* cqe = nullptr;
-  while (io_uring_peek_cqe(&ring_->uring, &cqe) == 0) {
+  while (io_uring_peek_cqe(ring_->uring(), &cqe) == 0) {
     const auto index = static_cast<std::uint16_t>(io_uring_cqe_get_data64(cqe));
     const int result = cqe->res;
-    io_uring_cqe_seen(&ring_->uring, cqe);
+    io_uring_cqe_seen(ring_->uring(), cqe);
     transferred(index, result);
   }
 }
@@ -185,17 +134,7 @@ void UringDisk::transferred(std::uint16_t index, int result) {
 }
 
 void UringDisk::wait() {
-  if (waits_ || in_flight_ == 0) return;
-  waits_ = true;
-  ring_->descriptor.async_read_some(
-      asio::buffer(&ring_->news_count, sizeof ring_->news_count),
-      [this, alive = std::weak_ptr(ring_->alive)](const boost::system::error_code& error,
-                                                  std::size_t) {
-        if (error == asio::error::operation_aborted || alive.expired()) return;
-        waits_ = false;
-        ring_->arrivals.note();
-        turn();
-      });
+  if (in_flight_ > 0) ring_->wait([this] { turn(); });
 }
 
 void UringDisk::turn() {

@@ -58,7 +58,6 @@ class UringDisk final : public port::Disk {
   std::vector<std::uint16_t> free_;
   std::size_t in_flight_ = 0;  // of the ring
   bool pool_due_ = false;
-  bool waits_ = false;
   bool needs_threads_ = false;  // the kernel would give everything to threads: the pool takes it
 };
 

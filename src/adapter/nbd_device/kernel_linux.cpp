@@ -1,8 +1,6 @@
 #include "hast/adapter/nbd_device/kernel.hpp"
 
 #include <linux/nbd-netlink.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../device_link_linux.hpp"
 #include "hast/adapter/nbd_device/genl.hpp"
 #include "hast/base/log.hpp"
 
@@ -20,7 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kBlockDevices = "/sys/block";
-constexpr const char* kLinks = "/dev/hast";
 constexpr std::uint64_t kSysfsSectorBytes = 512;
 constexpr std::uint32_t kKernelRepeatsAfterMs = 30'000;
 
@@ -104,17 +102,6 @@ bool set_repeat_after(std::uint32_t index, std::uint32_t milliseconds) {
   return file.good();
 }
 
-fs::path target_of(std::uint32_t index) { return "../" + name_of(index); }
-
-bool stands_for(const fs::path& link, std::uint32_t index) {
-  std::error_code error;
-  return fs::read_symlink(link, error) == target_of(index);
-}
-
-Error link_failure(int error, const fs::path& link) {
-  return {Errc::io_failed, error, link.string() + " cannot be made"};
-}
-
 class NetlinkNbd final : public NbdKernel {
  public:
   NetlinkNbd(GenlSocket socket, std::uint16_t family)
@@ -159,21 +146,10 @@ class NetlinkNbd final : public NbdKernel {
   }
 
   Result<void> link(std::string_view name, std::uint32_t index) override {
-    const fs::path link = fs::path(kLinks) / name;
-    if (stands_for(link, index)) return {};
-    if (::mkdir(kLinks, 0755) == 0) {
-      (void)::chmod(kLinks, 0755);  // whatever the umask is: only names are in there
-    } else if (errno != EEXIST) {
-      return link_failure(errno, kLinks);
-    }
-    (void)::unlink(link.c_str());
-    if (::symlink(target_of(index).c_str(), link.c_str()) != 0) return link_failure(errno, link);
-    return {};
+    return link_device(name, name_of(index));
   }
-
   void unlink(std::string_view name, std::uint32_t index) override {
-    const fs::path link = fs::path(kLinks) / name;
-    if (stands_for(link, index)) (void)::unlink(link.c_str());
+    unlink_device(name, name_of(index));
   }
 
  private:
