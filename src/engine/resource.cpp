@@ -15,6 +15,7 @@ constexpr port::Duration kTick = 1s;
 /// 27).
 constexpr port::Duration kDrainTime = 2s;
 constexpr port::Duration kForEver = 24h;
+constexpr port::Duration kOpenTime = 2s;
 
 }  // namespace
 
@@ -128,6 +129,7 @@ Awaitable<Result<void>> Resource::enter(Role role, Cause cause) {
   if (entered) {
     role_ = role;
     if (role == Role::secondary) co_await withdraw_frontend();  // clients learn the new reason
+    if (role == Role::primary) co_await await_frontend();
   } else {
     disk_.reset();
     log_ = Log(prefix(Role::init));
@@ -253,6 +255,19 @@ Awaitable<void> Resource::tick() {
 std::string Resource::frontend_reason() const {
   return "resource " + settings_.name + " is " + std::string(to_string(role_)) +
          " on this node, not primary";
+}
+
+/// Whoever made this node primary finds its device. Not for ever: what looks at a new device reads
+/// from it, and that may have to wait for the peer.
+Awaitable<void> Resource::await_frontend() {
+  if (!frontend_) co_return;
+  const std::shared_ptr<port::Timer> patience = ports_.clock.make_timer(executor_);
+  const auto open = std::make_shared<bool>(false);
+  frontend_->when_open([open, patience] {
+    *open = true;
+    patience->cancel();
+  });
+  if (!*open) (void)co_await patience->wait_for(kOpenTime);
 }
 
 Awaitable<void> Resource::withdraw_frontend() {

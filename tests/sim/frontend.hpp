@@ -47,12 +47,22 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
 
   /// As a device does that somebody else has: it cannot serve, from now on or no longer so.
   void set_taken(bool taken) { taken_ = taken; }
+  /// As a device does that somebody has to read first: clients find it when open() is called.
+  void hide() { hidden_ = true; }
+  void open() {
+    hidden_ = false;
+    if (opened_) std::exchange(opened_, nullptr)();
+  }
   /// The process died: whoever waits learns that no answer will come.
   void kill();
 
   // port::Frontend
   Result<void> start() override;
   Result<void> serve(port::RequestSink& sink) override;
+  void when_open(std::function<void()> done) override {
+    if (!hidden_) return done();
+    opened_ = std::move(done);
+  }
   void withdraw(std::string reason, std::function<void()> done) override;
   void stop(std::function<void()> done) override;
   std::string location() const override { return "sim://" + host_; }
@@ -84,6 +94,8 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   std::function<void()> withdrawn_;
   bool started_ = false;
   bool taken_ = false;
+  bool hidden_ = false;
+  std::function<void()> opened_;
   bool dead_ = false;
   bool batch_is_due_ = false;
 };

@@ -177,6 +177,30 @@ TEST_CASE("a promotion serves clients at once, whatever the peer does") {
   CHECK(world.now() - before < 100ms);
 }
 
+TEST_CASE("a promotion ends when clients find the device, or when that takes too long") {
+  World world;
+  world.a().boot();
+  world.a().frontend()->hide();
+  const port::Duration before = world.now();
+  const auto change = world.a().begin_role(Role::primary);
+  world.run_for(500ms);
+  CHECK_FALSE(change->outcome);
+  CHECK(world.a().status().role == Role::primary);
+  CHECK(world.a().write(0, 4096, 1) == 0);  // who looks at a new device reads from it
+  if (GENERATE(true, false)) {
+    world.a().frontend()->open();
+    world.run_for(1ms);
+    CHECK(change->outcome);
+  } else {
+    world.run_until([&] { return change->outcome.has_value(); }, 10s);
+    CHECK(world.now() - before >= 2s);
+    CHECK(world.now() - before < 3s);
+    REQUIRE(world.a().role(Role::secondary)->has_value());
+    world.a().frontend()->open();  // nobody minds any more
+  }
+  CHECK(change->outcome->has_value());
+}
+
 TEST_CASE("roles change at any moment of a handshake") {
   for (int moment = 0; moment < 60; ++moment) {
     INFO("after " << moment << " ms");

@@ -117,6 +117,7 @@ class Resource final : private core::PrimaryHost,
   Awaitable<void> leave_primary();
   Awaitable<void> leave_secondary();
   Awaitable<void> restart_role();
+  Awaitable<void> await_frontend();
   Awaitable<void> withdraw_frontend();
   Awaitable<void> stop_frontend();
   Awaitable<void> wait_quiet(port::Duration limit);

@@ -78,6 +78,8 @@ class Frontend {
   virtual Result<void> start() = 0;
   /// Opens the volume to clients. The sink outlives the matching withdraw().
   virtual Result<void> serve(RequestSink& sink) = 0;
+  /// `done` runs once clients find what serve() opened, or it is clear that they will not.
+  virtual void when_open(std::function<void()> done) { done(); }
   /// Closes the volume: clients are dropped, nothing new is submitted. (A device that waits for the
   /// next hastd may take requests for a moment longer, until one comes when it has none; those that
   /// fail are as good as not taken.) `done` runs once every slot is back with the sink. `reason` is
