@@ -10,6 +10,7 @@
 #include "hast/adapter/ggate/frontend.hpp"
 #include "hast/adapter/nbd/export.hpp"
 #include "hast/adapter/nbd_device/frontend.hpp"
+#include "hast/adapter/ublk/frontend.hpp"
 #include "hast/app/status_text.hpp"
 #include "hast/engine/run_on.hpp"
 
@@ -61,6 +62,19 @@ Result<std::unique_ptr<port::Frontend>> make_nbd_device(const config::ResourceCo
   options.log = Log("[" + config.name + "] ");
   Result<std::unique_ptr<port::Frontend>> device =
       adapter::nbd_device::open_nbd_device(std::move(executor), std::move(options));
+  if (!device) return named(std::move(device).error(), config);
+  return device;
+}
+
+Result<std::unique_ptr<port::Frontend>> make_ublk(const config::ResourceConfig& config,
+                                                  engine::Executor executor,
+                                                  const adapter::Departure& departure) {
+  adapter::ublk::UblkOptions options;
+  options.name = config.provider_name;
+  options.departure = &departure;
+  options.log = Log("[" + config.name + "] ");
+  Result<std::unique_ptr<port::Frontend>> device =
+      adapter::ublk::open_ublk(std::move(executor), std::move(options));
   if (!device) return named(std::move(device).error(), config);
   return device;
 }
@@ -119,6 +133,8 @@ Result<std::unique_ptr<port::Frontend>> Node::make_frontend(const config::Resour
     return make_gate(config, std::move(executor), departure_);
   if (config.frontend.type == config::FrontendType::nbd_device)
     return make_nbd_device(config, std::move(executor), departure_);
+  if (config.frontend.type == config::FrontendType::ublk)
+    return make_ublk(config, std::move(executor), departure_);
   adapter::nbd::NbdOptions options;
   options.listen = config.frontend.listen->address;
   options.export_name = config.provider_name;

@@ -10,12 +10,15 @@ std::string_view to_string(FrontendType type) {
       return "ggate";
     case FrontendType::nbd_device:
       return "nbd-device";
+    case FrontendType::ublk:
+      return "ublk";
   }
   return "";
 }
 
 std::optional<FrontendType> parse_frontend_type(std::string_view word) {
-  for (const FrontendType type : {FrontendType::nbd, FrontendType::ggate, FrontendType::nbd_device})
+  for (const FrontendType type :
+       {FrontendType::nbd, FrontendType::ggate, FrontendType::nbd_device, FrontendType::ublk})
     if (word == to_string(type)) return type;
   return std::nullopt;
 }

@@ -225,6 +225,12 @@ Result<Config> resolve(const Document& document, const NodeIdentity& node) {
   for (const Named<Resource>& named : document.resources) {
     Result<ResourceConfig> resource = resolve_resource(named, document.defaults, node);
     if (!resource) return std::move(resource).error();
+    if (resource->frontend.type == FrontendType::ublk && config.threads > 1)
+      return yaml::error_at(named.mark,
+                            fmt::format("resource {} has a front-end of type ublk, whose requests "
+                                        "all have to come to one thread: write threads: 1, or "
+                                        "type: nbd-device",
+                                        resource->name));
     if (Result<void> ok = unique.claim(*resource, named.mark); !ok) return std::move(ok).error();
     config.resources.push_back(*std::move(resource));
   }

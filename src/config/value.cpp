@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 4> kCompressions{"none", "hole", "lzf", "
 constexpr std::array<std::string_view, 2> kPeerLossPolicies{"continue", "freeze"};
 constexpr std::array<std::string_view, 2> kLocalErrorPolicies{"detach", "pass"};
 constexpr std::array<std::string_view, 3> kIoModes{"auto", "buffered", "direct"};
-constexpr std::array<std::string_view, 3> kFrontendTypes{"nbd", "ggate", "nbd-device"};
+constexpr std::array<std::string_view, 4> kFrontendTypes{"nbd", "ggate", "nbd-device", "ublk"};
 constexpr std::array<std::string_view, 6> kFlags{"true", "on", "yes", "false", "off", "no"};
 
 std::string kind_text(const yaml::Node& node) {

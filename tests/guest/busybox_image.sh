@@ -25,6 +25,7 @@ add "$build/hastd" "$build/hastctl" /sbin/mke2fs /sbin/e2fsck
 strip busybox/sbin/hastd busybox/sbin/hastctl
 cp /bin/busybox busybox/bin/busybox
 kernel_module nbd busybox/modules
+kernel_module ublk_drv busybox/modules
 cp "$here"/*.sh busybox/
 mv busybox/init.sh busybox/init
 chmod 755 busybox/init

@@ -71,5 +71,11 @@ if [ "$(uname)" = Linux ]; then
     grep -q "resource r0: this kernel has no NBD devices; load the driver (modprobe nbd)" "$DIR/out" \
       || fail "not said: $(cat "$DIR/out")"
   fi
+  if [ ! -e /dev/ublk-control ]; then
+    sed -i 's/type: [a-z-]*/type: ublk/' "$DIR/gate.yaml"
+    expect_status 71 "$BUILD/hastd" -F -c "$DIR/gate.yaml" --node a
+    grep -q "resource r0: this kernel has no ublk devices; load the driver (modprobe ublk_drv" "$DIR/out" \
+      || fail "not said: $(cat "$DIR/out")"
+  fi
 fi
 say ok

@@ -22,7 +22,7 @@ struct ConfiguredAddress {
   bool operator==(const ConfiguredAddress&) const = default;
 };
 
-enum class FrontendType : std::uint8_t { nbd, ggate, nbd_device };
+enum class FrontendType : std::uint8_t { nbd, ggate, nbd_device, ublk };
 std::string_view to_string(FrontendType type);
 std::optional<FrontendType> parse_frontend_type(std::string_view word);
 

@@ -150,6 +150,15 @@ TEST_CASE("what is for NBD devices is refused elsewhere") {
         "f:1:78: `device` is for NBD devices: remove this, or write type: nbd-device");
 }
 
+TEST_CASE("a ublk front-end wants one thread") {
+  const std::string resource = resource_with("    frontend: {type: ublk}\n");
+  CHECK(refused("threads: 2\n" + resource) ==
+        "f:3:3: resource r0 has a front-end of type ublk, whose requests all have to come to one "
+        "thread: write threads: 1, or type: nbd-device");
+  CHECK(refused(resource_with("    frontend: {type: ublk, device: nbd0}\n")) ==
+        "f:5:36: `device` is for NBD devices: remove this, or write type: nbd-device");
+}
+
 TEST_CASE("an NBD device has a name that the kernel knows and a sane number of connections") {
   for (const char* name : {"sda", "/dev/sda", "nbd", "nbd-1", "nbd1p1", "/dev/nbd4096", "nbd+1",
                            "nbd99999999999999999999", "0", "[nbd0]"}) {

@@ -205,6 +205,10 @@ TEST_CASE("the front-end follows type, listen and platform") {
     CHECK(config.resources[0].frontend ==
           FrontendConfig{FrontendType::nbd_device, std::nullopt, 12, 4, 9});
   }
+  SECTION("a ublk device has nothing to be chosen") {
+    const Config config = parsed(resource_with("    frontend: {type: ublk}\n"));
+    CHECK(config.resources[0].frontend == FrontendConfig{FrontendType::ublk, std::nullopt});
+  }
   SECTION("a node may turn the resource's device into an export") {
     const Config config = parsed(
         "resources: {r: {local: /l, frontend: {type: nbd-device, connections: 4}, "
