@@ -44,4 +44,10 @@ sha256sum < "$DIR/mnt/file" | cmp - "$DIR/sum" || fail "another content"
 umount "$DIR/mnt"
 attach -d $NAME b
 [ -z "$(losetup -n -O BACK-FILE | grep "$NAME" || true)" ] || fail "a loop device is left"
+
+say "hastd's own ublk device is not taken away"
+on_exit rm -f /dev/hast/$NAME
+ln -s ../ublkb4095 /dev/hast/$NAME
+attach -d $NAME b
+[ -L /dev/hast/$NAME ] || fail "its link is gone"
 say ok
