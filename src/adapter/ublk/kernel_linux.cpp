@@ -182,6 +182,7 @@ class Service {
   }
   /// Nobody is told anything any more; true if the kernel has nothing of this ring left.
   bool end() {
+    alive_.reset();
     ring_.silence();
     return ended_ == kDepth;
   }
