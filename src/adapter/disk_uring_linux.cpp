@@ -18,7 +18,6 @@ struct UringDisk::Ring : LoopRing {
   // Not registered: a ring lets go of its files some time after it is closed, and with them of the
   // component's lock.
   int fd = -1;
-  unsigned prepared = 0;
 };
 
 Result<std::unique_ptr<UringDisk>> UringDisk::start(std::unique_ptr<DiskPool>& pool,
@@ -86,19 +85,10 @@ void UringDisk::prepare(std::uint16_t index) {
   const Component& component = pool_->component();
   if (component.is_direct() && component.kind() == ComponentKind::file) sqe->rw_flags = RWF_NOWAIT;
   io_uring_sqe_set_data64(sqe, index);
-  ++ring_->prepared;
 }
 
-/// What the kernel does not take now (it is short of memory, or of room for completions) is offered
-/// again in a later turn.
 void UringDisk::submit_prepared() {
-  while (ring_->prepared > 0) {
-    const int taken = io_uring_submit(ring_->uring());
-    if (taken == -EINTR) continue;
-    if (taken <= 0) break;
-    ring_->prepared -= std::min(ring_->prepared, static_cast<unsigned>(taken));
-  }
-  if (ring_->prepared > 0) ring_->post([this] { turn(); });
+  if (!ring_->submit()) ring_->post([this] { turn(); });
 }
 
 void UringDisk::reap() {

@@ -64,6 +64,16 @@ class LoopRing {
     descriptor_.close(ignored);
   }
 
+  /// False if the kernel did not take all that was prepared (it is short of memory, or of room for
+  /// completions): the rest is to be offered again in a later turn.
+  bool submit() {
+    while (io_uring_sq_ready(&uring_) > 0) {
+      const int taken = io_uring_submit(&uring_);
+      if (taken <= 0 && taken != -EINTR) return false;
+    }
+    return true;
+  }
+
   /// What has arrived is in the completion queue after that.
   void get_events() {
     if (deferred_) io_uring_get_events(&uring_);

@@ -52,14 +52,14 @@ struct UblkDevices {
 
   Device& only() { return devices.begin()->second; }
 
-  BioPtr submit(adapter::ublk::Command command, std::uint64_t offset, std::uint64_t length,
+  BioPtr submit(std::optional<IoKind> kind, std::uint64_t offset, std::uint64_t length,
                 std::vector<std::byte> data = {}, bool fua = false);
   BioPtr write(std::uint64_t offset, std::vector<std::byte> data, bool fua = false) {
     const std::uint64_t length = data.size();
-    return submit(adapter::ublk::Command::write, offset, length, std::move(data), fua);
+    return submit(IoKind::write, offset, length, std::move(data), fua);
   }
   BioPtr read(std::uint64_t offset, std::uint64_t length) {
-    return submit(adapter::ublk::Command::read, offset, length, std::vector<std::byte>(length));
+    return submit(IoKind::read, offset, length, std::vector<std::byte>(length));
   }
 };
 
@@ -108,7 +108,7 @@ class FakeUblkKernel final : public adapter::ublk::UblkKernel {
     } else {
       device.has_disk = true;
       device.scan = std::make_shared<UblkDevices::Bio>();
-      device.scan->request.command = adapter::ublk::Command::read;
+      device.scan->request.kind = IoKind::read;
       device.scan->request.length_bytes = 4096;
       device.scan->data.resize(4096);
       device.queued.push_back(device.scan);
@@ -232,11 +232,11 @@ class FakeUblkKernel final : public adapter::ublk::UblkKernel {
   bool killed_ = false;
 };
 
-inline UblkDevices::BioPtr UblkDevices::submit(adapter::ublk::Command command, std::uint64_t offset,
+inline UblkDevices::BioPtr UblkDevices::submit(std::optional<IoKind> kind, std::uint64_t offset,
                                                std::uint64_t length, std::vector<std::byte> data,
                                                bool fua) {
   const auto bio = std::make_shared<Bio>();
-  bio->request = {0, command, fua, offset, length};
+  bio->request = {0, kind, fua, offset, length};
   bio->data = std::move(data);
   Device& device = only();
   if (!device.has_disk || device.stopping) {

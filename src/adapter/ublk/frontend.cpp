@@ -24,19 +24,6 @@ std::uint64_t identity_of(std::string_view name) {
   return hash;
 }
 
-IoKind kind_of(Command command) {
-  switch (command) {
-    case Command::write:
-      return IoKind::write;
-    case Command::discard:
-      return IoKind::discard;
-    case Command::flush:
-      return IoKind::flush;
-    default:
-      return IoKind::read;
-  }
-}
-
 }  // namespace
 
 UblkFrontend::UblkFrontend(asio::any_io_executor executor, std::unique_ptr<UblkKernel> kernel,
@@ -195,16 +182,15 @@ void UblkFrontend::started(int error) {
 
 /// Nothing the kernel may ask is taken on trust (INV-9). It was told not to cross a block.
 int UblkFrontend::check(const Request& request) const {
-  if (request.command == Command::other) return EOPNOTSUPP;
-  if (request.command == Command::flush) return 0;
-  const bool whole = piece_bytes(kind_of(request.command), request.offset_bytes,
-                                 request.length_bytes) == request.length_bytes;
-  const bool small =
-      request.command == Command::discard && request.length_bytes <= port::kMaxDiscardBytes;
-  const bool valid = request.length_bytes > 0 && (whole || small) &&
-                     range_within(request.offset_bytes, request.length_bytes, volume_.size_bytes) &&
-                     request.offset_bytes % volume_.sector_bytes == 0 &&
-                     request.length_bytes % volume_.sector_bytes == 0;
+  if (!request.kind) return EOPNOTSUPP;
+  if (request.kind == IoKind::flush) return 0;
+  const std::uint64_t length = request.length_bytes;
+  const bool fits = request.kind == IoKind::discard
+                        ? length <= port::kMaxDiscardBytes
+                        : piece_bytes(*request.kind, request.offset_bytes, length) == length;
+  const bool valid =
+      length > 0 && fits && range_within(request.offset_bytes, length, volume_.size_bytes) &&
+      request.offset_bytes % volume_.sector_bytes == 0 && length % volume_.sector_bytes == 0;
   return valid ? 0 : EINVAL;
 }
 
@@ -240,7 +226,7 @@ port::IoRequest* UblkFrontend::take_slot() {
 }
 
 void UblkFrontend::submit(const Request& request, port::IoRequest& slot) {
-  slot.kind = kind_of(request.command);
+  slot.kind = *request.kind;
   slot.fua = request.fua && slot.kind == IoKind::write;
   slot.offset_bytes = slot.kind == IoKind::flush ? 0 : request.offset_bytes;
   slot.length_bytes = slot.kind == IoKind::flush ? 0 : request.length_bytes;

@@ -135,8 +135,10 @@ class Control {
       return Error{Errc::unsupported, 0,
                    "this kernel has no ublk devices; load the driver (modprobe ublk_drv, Linux 6.5 "
                    "or newer), or set frontend: {type: nbd-device}"};
-    return Error{Errc::unsupported, error,
-                 std::string(kControl) + ": hastd needs the capability CAP_SYS_ADMIN for it"};
+    if (error == EPERM || error == EACCES)
+      return Error{Errc::unsupported, error,
+                   std::string(kControl) + ": hastd needs the capability CAP_SYS_ADMIN for it"};
+    return Error{Errc::io_failed, error, kControl};
   }
 
   Descriptor descriptor_;
@@ -187,17 +189,14 @@ class Service {
     return ended_ == kDepth;
   }
   void submit() {
-    // What the kernel does not take now it is offered again in a later turn.
-    while (io_uring_submit(ring_.uring()) == -EINTR) {
-    }
-    if (io_uring_sq_ready(ring_.uring()) > 0) submit_later();
+    if (!ring_.submit()) submit_later();
   }
   void listen() {
     ring_.wait([this] { turn(); });
   }
 
   void finish(const Request& request, int error) {
-    const bool sized = request.command != Command::flush && error == 0;
+    const bool sized = request.kind != IoKind::flush && error == 0;
     put_io(request.tag, UBLK_IO_COMMIT_AND_FETCH_REQ,
            error != 0 ? -error : static_cast<std::int32_t>(sized ? request.length_bytes : 0));
     submit_later();
@@ -275,16 +274,16 @@ class Service {
     request.length_bytes = std::uint64_t{io.nr_sectors} << kSectorShift;
     switch (ublksrv_get_op(&io)) {
       case UBLK_IO_OP_READ:
-        request.command = Command::read;
+        request.kind = IoKind::read;
         break;
       case UBLK_IO_OP_WRITE:
-        request.command = Command::write;
+        request.kind = IoKind::write;
         break;
       case UBLK_IO_OP_DISCARD:
-        request.command = Command::discard;
+        request.kind = IoKind::discard;
         break;
       case UBLK_IO_OP_FLUSH:
-        request.command = Command::flush;
+        request.kind = IoKind::flush;
         break;
       default:
         break;

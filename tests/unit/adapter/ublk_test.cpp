@@ -13,7 +13,6 @@ using hast::test::FakeUblkKernel;
 using hast::test::RamSink;
 using hast::test::RamSinkOptions;
 using hast::test::UblkDevices;
-using ublk::Command;
 
 namespace {
 
@@ -109,9 +108,9 @@ TEST_CASE("every command of a ublk device reaches the sink as what it is") {
   daemon.serve();
   daemon.sink.keep_journal();
   CHECK(daemon.wait(devices.write(kBlock, filled(kBlock, 1), true)) == 0);
-  CHECK(daemon.wait(devices.submit(Command::flush, 0, 0)) == 0);
-  CHECK(daemon.wait(devices.submit(Command::discard, 4096, 3 * kMiB)) == 0);
-  CHECK(daemon.wait(devices.submit(Command::other, 0, 512)) == EOPNOTSUPP);
+  CHECK(daemon.wait(devices.submit(IoKind::flush, 0, 0)) == 0);
+  CHECK(daemon.wait(devices.submit(IoKind::discard, 4096, 3 * kMiB)) == 0);
+  CHECK(daemon.wait(devices.submit(std::nullopt, 0, 512)) == EOPNOTSUPP);
   CHECK(daemon.sink.take_journal() ==
         std::vector<RamSink::Entry>{{IoKind::write, kBlock, kBlock, true},
                                     {IoKind::flush, 0, 0, false},
@@ -129,8 +128,8 @@ TEST_CASE("INV-9: requests that the kernel was told not to make are refused") {
   CHECK(daemon.wait(devices.read(0, 0)) == EINVAL);
   CHECK(daemon.wait(devices.read(kBlock - 4096, 8192)) == EINVAL);
   CHECK(daemon.wait(devices.write(0, filled(2 * kBlock, 1))) == EINVAL);
-  CHECK(daemon.wait(devices.submit(Command::discard, 0, 32 * kMiB + 4096)) == EINVAL);
-  CHECK(daemon.wait(devices.submit(Command::discard, ~std::uint64_t{0} - 4095, 4096)) == EINVAL);
+  CHECK(daemon.wait(devices.submit(IoKind::discard, 0, 32 * kMiB + 4096)) == EINVAL);
+  CHECK(daemon.wait(devices.submit(IoKind::discard, ~std::uint64_t{0} - 4095, 4096)) == EINVAL);
   CHECK(daemon.sink.take_journal().empty());
 }
 

@@ -8,6 +8,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -17,13 +18,10 @@
 
 namespace hast::adapter::ublk {
 
-/// `other`: an operation this version does not know; it is refused.
-enum class Command : std::uint8_t { read, write, discard, flush, other };
-
 /// What a client of the device wants, in the kernel's words: nothing of it has been checked.
 struct Request {
-  std::uint16_t tag = 0;  // names it towards the kernel; below kDepth
-  Command command = Command::other;
+  std::uint16_t tag = 0;       // names it towards the kernel; below kDepth
+  std::optional<IoKind> kind;  // nullopt: an operation this version does not know
   bool fua = false;
   std::uint64_t offset_bytes = 0;
   std::uint64_t length_bytes = 0;
