@@ -86,6 +86,7 @@ Result<std::unique_ptr<port::Frontend>> make_gate(const config::ResourceConfig& 
       adapter::ggate::kernel_gate("hast/" + config.provider_name);
   if (!device) return named(std::move(device).error(), config);
   adapter::ggate::GgateOptions options;
+  options.direct_reads = config.frontend.direct_reads;
   options.departure = &departure;
   options.log = Log("[" + config.name + "] ");
   return std::unique_ptr<port::Frontend>(std::make_unique<adapter::ggate::GgateFrontend>(

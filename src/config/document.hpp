@@ -42,6 +42,7 @@ struct FrontendKeys {
   Given<std::uint32_t> device;  // N of /dev/nbdN
   Given<std::uint32_t> connections;
   Given<std::uint32_t> dead_timeout;
+  Given<bool> direct_reads;
 };
 
 struct RemoteAddress {

@@ -43,6 +43,7 @@ ResourceNode node_keys(const std::vector<Named<ResourceNode>>& nodes, const Node
     override_with(keys.frontend.device, entry.value.frontend.device);
     override_with(keys.frontend.connections, entry.value.frontend.connections);
     override_with(keys.frontend.dead_timeout, entry.value.frontend.dead_timeout);
+    override_with(keys.frontend.direct_reads, entry.value.frontend.direct_reads);
   }
   return keys;
 }
@@ -61,15 +62,21 @@ ConfiguredAddress fixed_address(std::string_view text, std::uint16_t default_por
 
 /// What was meant for a device must not be ignored where nothing says that there is another type.
 Result<void> check_device_keys(const FrontendKeys& keys, FrontendType type) {
-  if (type == FrontendType::nbd_device) return {};
-  const auto refused = [](const auto& given, std::string_view name) {
-    return yaml::error_at(
-        given->mark,
-        fmt::format("{} is for NBD devices: remove this, or write type: nbd-device", name));
+  const auto refused = [](const auto& given, std::string_view name, std::string_view devices,
+                          FrontendType its_type) {
+    return yaml::error_at(given->mark, fmt::format("`{}` is for {}: remove this, or write type: {}",
+                                                   name, devices, to_string(its_type)));
   };
-  if (keys.device) return refused(keys.device, "`device`");
-  if (keys.connections) return refused(keys.connections, "`connections`");
-  if (keys.dead_timeout) return refused(keys.dead_timeout, "`dead_timeout`");
+  const auto of_nbd = [&](const auto& given, std::string_view name) {
+    return refused(given, name, "NBD devices", FrontendType::nbd_device);
+  };
+  if (type != FrontendType::nbd_device) {
+    if (keys.device) return of_nbd(keys.device, "device");
+    if (keys.connections) return of_nbd(keys.connections, "connections");
+    if (keys.dead_timeout) return of_nbd(keys.dead_timeout, "dead_timeout");
+  }
+  if (type != FrontendType::ggate && keys.direct_reads)
+    return refused(keys.direct_reads, "direct_reads", "devices of GEOM gate", FrontendType::ggate);
   return {};
 }
 
@@ -92,6 +99,8 @@ Result<FrontendConfig> frontend_of(const FrontendKeys& inner, const FrontendKeys
     inherit(frontend.connections, {&inner.connections, &outer.connections});
     inherit(frontend.dead_timeout_s, {&inner.dead_timeout, &outer.dead_timeout});
   }
+  if (frontend.type == FrontendType::ggate)
+    inherit(frontend.direct_reads, {&inner.direct_reads, &outer.direct_reads});
   if (frontend.type != FrontendType::nbd) return frontend;
   if (listen) {
     frontend.listen = listen->value;

@@ -106,12 +106,13 @@ constexpr Table<T, 12> kSettings{{
     {"exec", store<&T::exec, value::hook>},
 }};
 
-constexpr Table<FrontendKeys, 5> kFrontend{{
+constexpr Table<FrontendKeys, 6> kFrontend{{
     {"type", store<&FrontendKeys::type, value::frontend_type>},
     {"listen", store<&FrontendKeys::listen, value::frontend_listen>},
     {"device", store<&FrontendKeys::device, value::nbd_device>},
     {"connections", store<&FrontendKeys::connections, value::connections>},
     {"dead_timeout", store<&FrontendKeys::dead_timeout, value::timeout>},
+    {"direct_reads", store<&FrontendKeys::direct_reads, value::flag>},
 }};
 
 template <class T>

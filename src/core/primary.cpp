@@ -111,7 +111,12 @@ void Primary::release(port::IoRequest& request) {
 void Primary::deliver() {
   if (delivering_) return;
   delivering_ = true;
-  while (Slot* slot = answered_.pop_front()) slot->completed(*slot);
+  for (;;) {
+    tell_local_reads();  // anew after each: a callback may have let the disk fail
+    Slot* slot = answered_.pop_front();
+    if (slot == nullptr) break;
+    slot->completed(*slot);
+  }
   while (slots_.free_count() > 0) {
     port::SlotWaiter* waiter = waiters_.pop_front();
     if (waiter == nullptr) break;
@@ -269,6 +274,17 @@ void Primary::peer_failed(IoKind kind, std::uint64_t offset_bytes, int error) {
 
 bool Primary::has_local_copy(const Slot& slot) const {
   return !local_lost_ && !volume_.stale.any_in(slot.offset_bytes, slot.length_bytes);
+}
+
+/// True if no read would have to ask the peer, or wait.
+bool Primary::reads_all_locally() const {
+  const bool may_answer = volume_.outbox.connected() || !needs_permission();
+  return !local_lost_ && !volume_.stale.any() && may_answer;
+}
+
+void Primary::tell_local_reads() {
+  const bool possible = reads_all_locally();
+  if (std::exchange(local_reads_, possible) != possible) host_.local_reads(possible);
 }
 
 /// True if the peer may lack something of the range that this node acknowledged.

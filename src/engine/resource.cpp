@@ -374,6 +374,13 @@ void Resource::defer_delivery() {
   });
 }
 
+void Resource::local_reads(bool possible) {
+  if (!frontend_) return;
+  std::optional<port::LocalCopy> copy;
+  if (possible) copy = {settings_.local, primary_->data_offset_bytes()};
+  frontend_->read_from(copy);
+}
+
 void Resource::happened(const core::Event& event) {
   EventText text = describe(event);
   if (text.level != LogLevel::info && text.hook.empty()) {

@@ -11,7 +11,22 @@ namespace {
 
 bool changes(IoKind kind) { return kind != IoKind::read && kind != IoKind::flush; }
 
+bool concerns(const DiskFault& fault, IoKind kind, std::uint64_t offset_bytes,
+              std::uint64_t length_bytes) {
+  if (fault.times == 0 || (fault.kind && *fault.kind != kind)) return false;
+  return kind == IoKind::flush ||
+         (offset_bytes < fault.end && offset_bytes + length_bytes > fault.begin);
+}
+
 }  // namespace
+
+bool Drive::is_readable(std::uint64_t offset_bytes, std::uint64_t length_bytes) const {
+  const auto prevents = [&](const DiskFault& fault) {
+    return concerns(fault, IoKind::read, offset_bytes, length_bytes);
+  };
+  return !held && std::none_of(faults.begin(), faults.end(), prevents) &&
+         std::none_of(inabilities.begin(), inabilities.end(), prevents);
+}
 
 SimDisk::SimDisk(SimDiskOpener& opener, Drive& drive, SeededRandom random, std::string name)
     : opener_(opener),
@@ -104,11 +119,7 @@ void SimDisk::release_held() {
 
 const DiskFault* SimDisk::fault_for(std::vector<DiskFault>& faults, const port::DiskOp& op) {
   for (DiskFault& fault : faults) {
-    if (fault.kind && *fault.kind != op.kind) continue;
-    const bool elsewhere =
-        op.kind != IoKind::flush &&
-        (op.offset_bytes >= fault.end || op.offset_bytes + op.length_bytes <= fault.begin);
-    if (elsewhere || fault.times == 0) continue;
+    if (!concerns(fault, op.kind, op.offset_bytes, op.length_bytes)) continue;
     if (fault.skip > 0) {
       --fault.skip;
       continue;

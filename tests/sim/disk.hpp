@@ -42,6 +42,9 @@ struct Drive {
   std::uint64_t operations = 0;                        // submitted
   std::function<void(const port::DiskOp&)> submitted;  // sees each operation before it starts
   std::function<void(const port::DiskOp&)> completed;  // and when it has ended, before its owner
+
+  /// At this moment, by somebody who does not wait.
+  bool is_readable(std::uint64_t offset_bytes, std::uint64_t length_bytes) const;
 };
 
 struct DiskWorld {

@@ -4,10 +4,17 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 
+#include "hast/base/units.hpp"
+
 namespace hast::sim {
 
-SimFrontend::SimFrontend(port::Executor executor, Trace& trace, std::string host, Intake intake)
-    : executor_(std::move(executor)), trace_(trace), host_(std::move(host)), intake_(intake) {}
+SimFrontend::SimFrontend(port::Executor executor, Trace& trace, std::string host, Intake intake,
+                         Drive* readable)
+    : executor_(std::move(executor)),
+      trace_(trace),
+      host_(std::move(host)),
+      intake_(intake),
+      readable_(readable) {}
 
 SimFrontend::~SimFrontend() { HAST_ASSERT(!sink_ && waiting_.empty() && with_sink_.empty()); }
 
@@ -25,11 +32,27 @@ Result<void> SimFrontend::serve(port::RequestSink& sink) {
   HAST_ASSERT(started_ && !sink_ && !leaving_);
   if (taken_) return Errc::io_failed;
   sink_ = &sink;
+  copy_.reset();
   return {};
+}
+
+/// The bytes are those of this moment, the answer comes later.
+bool SimFrontend::read_directly(ClientRequest& request) {
+  if (request.kind != IoKind::read || readable_ == nullptr || !copy_) return false;
+  if (!range_within(request.offset_bytes, request.length_bytes, volume().size_bytes)) return false;
+  const std::uint64_t offset_bytes = copy_->offset_bytes + request.offset_bytes;
+  if (!readable_->is_readable(offset_bytes, request.length_bytes)) return false;
+  const ConstByteSpan bytes = readable_->media.newest(offset_bytes, request.length_bytes);
+  trace_.note("read directly", host_, request.offset_bytes, request.length_bytes);
+  post([done = std::move(request.done), data = std::vector(bytes.begin(), bytes.end())] {
+    if (done) done(0, data);
+  });
+  return true;
 }
 
 void SimFrontend::request(ClientRequest request) {
   HAST_ASSERT(serving());
+  if (read_directly(request)) return;
   waiting_.push_back(std::move(request));
   if (intake_ == Intake::single) return pump();
   if (!std::exchange(batch_is_due_, true)) post([this] { pump_batch(); });

@@ -1,7 +1,8 @@
 // A client's way in without a client's protocol: tests and workloads ask here, through the same
 // RequestSink a real front-end uses. Requests wait for a slot in the order they came. A client
 // whose daemon dies or whose volume is withdrawn never hears of its unfinished requests again:
-// their outcome is unknown, and `done` is called with kUnknown.
+// their outcome is unknown, and `done` is called with kUnknown. As a kernel's device does, it may
+// read from the component past the sink; what fails there is asked of the sink.
 #pragma once
 
 #include <deque>
@@ -9,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "disk.hpp"
 #include "hast/port/frontend.hpp"
 #include "hast/port/net.hpp"
 #include "trace.hpp"
@@ -34,7 +36,8 @@ enum class Intake { single, batched };
 
 class SimFrontend final : public port::Frontend, private port::SlotWaiter {
  public:
-  SimFrontend(port::Executor executor, Trace& trace, std::string host, Intake intake);
+  SimFrontend(port::Executor executor, Trace& trace, std::string host, Intake intake,
+              Drive* readable);
   ~SimFrontend() override;
 
   // What a client sees.
@@ -63,6 +66,7 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
     if (!hidden_) return done();
     opened_ = std::move(done);
   }
+  void read_from(const std::optional<port::LocalCopy>& copy) override { copy_ = copy; }
   void withdraw(std::string reason, std::function<void()> done) override;
   void stop(std::function<void()> done) override;
   std::string location() const override { return "sim://" + host_; }
@@ -74,6 +78,7 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
     ClientRequest request;
   };
 
+  bool read_directly(ClientRequest& request);
   void pump();
   void pump_batch();
   void submit(port::IoRequest& slot, ClientRequest request);
@@ -92,6 +97,8 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   std::deque<ClientRequest> waiting_;
   std::vector<std::unique_ptr<Taken>> with_sink_;
   std::function<void()> withdrawn_;
+  Drive* readable_;  // by what serves the clients, past the sink; nullptr: none is
+  std::optional<port::LocalCopy> copy_;
   bool started_ = false;
   bool taken_ = false;
   bool hidden_ = false;

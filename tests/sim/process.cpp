@@ -13,6 +13,7 @@ Process::Process(const ProcessParts& parts)
       host_(parts.host),
       strands_(parts.strands),
       intake_(parts.intake),
+      direct_reads_(parts.direct_reads),
       boot_(parts.boot),
       random_(parts.random),
       clock_(parts.clock),
@@ -25,7 +26,8 @@ Process::Process(const ProcessParts& parts)
 Process::~Process() { HAST_ASSERT(ended()); }
 
 std::unique_ptr<SimFrontend> Process::make_frontend(Unit& unit) {
-  auto frontend = std::make_unique<SimFrontend>(unit.executor, trace_, host_, intake_);
+  auto frontend = std::make_unique<SimFrontend>(unit.executor, trace_, host_, intake_,
+                                                direct_reads_ ? unit.drive : nullptr);
   unit.frontend = frontend.get();
   if (dead_) frontend->kill();
   return frontend;
@@ -34,6 +36,7 @@ std::unique_ptr<SimFrontend> Process::make_frontend(Unit& unit) {
 void Process::add(engine::ResourceSettings settings, std::string path, Drive& drive) {
   auto unit = std::make_unique<Unit>();
   unit->name = settings.name;
+  unit->drive = &drive;
   unit->executor = context_.get_executor();
   if (strands_) unit->executor = boost::asio::make_strand(context_);
   disks_.add(std::move(path), drive);

@@ -38,7 +38,8 @@ struct ProcessParts {
   bool strands = false;  // resources on executors of their own, as with several threads
   HookLines& hooks;
   Intake intake = Intake::single;
-  std::uint64_t boot = 0;  // engine::Ports
+  bool direct_reads = false;  // clients read from the component where they may
+  std::uint64_t boot = 0;     // engine::Ports
 };
 
 class Process final : private engine::ResourceDirectory {
@@ -80,6 +81,7 @@ class Process final : private engine::ResourceDirectory {
   struct Unit {
     std::string name;
     engine::Executor executor;
+    Drive* drive = nullptr;
     SimFrontend* frontend = nullptr;
     std::shared_ptr<engine::Resource> resource;
   };
@@ -100,6 +102,7 @@ class Process final : private engine::ResourceDirectory {
   std::string host_;
   bool strands_;
   Intake intake_;
+  bool direct_reads_;
   std::uint64_t boot_;
   SeededRandom random_;
   ProcessClock clock_;

@@ -139,17 +139,19 @@ Swarm draw_swarm(SeededRandom& random) {
   if (random.chance(15)) swarm.world.on_peer_loss = OnPeerLoss::freeze;
   // A map that is not flushed promises nothing about a power loss.
   if (!swarm.power_losses) swarm.world.metaflush = random.chance(70);
+  swarm.world.direct_reads = SeededRandom(swarm.world.seed).chance(30);
   return swarm;
 }
 
 std::string describe(const Swarm& swarm) {
-  std::string text = fmt::format("{}, protocol {}/{}, extents of {} bytes, {} clients{}{}{}{}{}:",
+  std::string text = fmt::format("{}, protocol {}/{}, extents of {} bytes, {} clients{}{}{}{}{}{}:",
                                  hast::to_string(swarm.world.replication), swarm.protocol_a,
                                  swarm.protocol_b, swarm.world.volume.extent_bytes,
                                  swarm.workload.clients, swarm.power_losses ? ", power losses" : "",
                                  swarm.world.metaflush ? "" : ", metaflush off",
                                  swarm.discards_refused ? ", a drive that cannot discard" : "",
                                  swarm.freezes() ? ", on_peer_loss freeze" : "",
+                                 swarm.world.direct_reads ? ", direct reads" : "",
                                  swarm.world.rare_percent > 0 ? ", rare ways" : "");
   for (const Trouble trouble : swarm.troubles) text += fmt::format(" {}", to_string(trouble));
   return text;

@@ -55,8 +55,8 @@ World::~World() {
 }
 
 ProcessParts World::parts(const std::string& host, SeededRandom random, HookLines& hooks) {
-  return {context_, clock_,           trace_, network_,       random,
-          host,     options_.strands, hooks,  options_.intake};
+  return {context_, clock_,           trace_, network_,        random,
+          host,     options_.strands, hooks,  options_.intake, options_.direct_reads};
 }
 
 void World::tap(LogLevel level, std::string_view line) {

@@ -32,6 +32,7 @@ struct WorldOptions {
   bool strands = false;
   unsigned rare_percent = 0;  // how often the nodes take the rare way where two are right
   Intake intake = Intake::batched;
+  bool direct_reads = false;
   std::vector<std::string> resources{"shared"};
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <random>
 #include <vector>
 
@@ -54,9 +55,15 @@ class RecordingPrimaryHost final : public core::PrimaryHost {
   void happened(const core::Event& event) override { events.add(event); }
   void changed() override { ++changes; }
   void defer_delivery() override { delivery_due = true; }
+  void local_reads(bool possible) override {
+    reads_locally = possible;
+    if (told_of_reads) told_of_reads();
+  }
 
   EventLog events;
   std::vector<Errc> drop_reasons;
+  bool reads_locally = false;  // whoever reads past the core may do so
+  std::function<void()> told_of_reads;
   std::size_t outbox_fillings = 0;
   std::size_t changes = 0;
   bool delivery_due = false;

@@ -47,6 +47,8 @@ struct FrontendConfig {
   std::optional<std::uint32_t> device{};  // N of /dev/nbdN; nullopt: any that is free
   std::uint32_t connections = 1;          // 1..kMaxConnections
   std::uint32_t dead_timeout_s = 300;     // 1..kMaxTimeoutSeconds
+  // Of ggate.
+  bool direct_reads = true;  // by the kernel, from the component
 
   bool operator==(const FrontendConfig&) const = default;
 };

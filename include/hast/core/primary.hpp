@@ -53,7 +53,10 @@ class PrimaryHost : public Outbox::Observer {
   virtual void changed() = 0;          // quiet() or identity_durable() may be true now
   virtual void defer_delivery() = 0;   // call deliver() soon, not from here
   virtual void permission_wanted() {}  // requests wait for permit_alone()
-  virtual void batch_begins() {}       // RequestSink's
+  /// Whether any read may be answered by the component, without asking this; at first none may.
+  /// "No" comes before the first answer to a client that makes it so (INV-6).
+  virtual void local_reads(bool possible) { (void)possible; }
+  virtual void batch_begins() {}  // RequestSink's
   virtual void batch_ends() {}
 
  protected:
@@ -166,6 +169,8 @@ class Primary final : public port::RequestSink,
 
   const ondisk::Metadata& metadata() const { return metadata_.metadata(); }
   std::uint32_t extent_bytes() const { return volume_.map.extent_bytes(); }
+  /// Of the volume's first byte on the component.
+  std::uint64_t data_offset_bytes() const { return volume_.on_component(0); }
   std::uint64_t map_bytes() const { return (volume_.map.extents() + 7) / 8; }
   PrimaryStatus status() const;
   /// Of slots and ranges of a resync. A second reading does not show the first one's most.
@@ -237,6 +242,8 @@ class Primary final : public port::RequestSink,
 
   // Which side holds what.
   bool has_local_copy(const Slot& slot) const;
+  bool reads_all_locally() const;
+  void tell_local_reads();
   bool local_newer_in(const Slot& slot) const;
   bool holds_something_alone() const;
   bool answered_in_flight() const;
@@ -312,6 +319,7 @@ class Primary final : public port::RequestSink,
   IntrusiveList<port::SlotWaiter, port::SlotWaiter> waiters_;
   int depth_ = 0;
   bool delivering_ = false;
+  bool local_reads_ = false;  // what the host was told
 
   GoAlone go_alone_;
   bool permitted_ = false;  // by somebody who knows, until the peer is back

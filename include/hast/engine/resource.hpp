@@ -139,6 +139,7 @@ class Resource final : private core::PrimaryHost,
   void changed() override;
   void defer_delivery() override;
   void permission_wanted() override;
+  void local_reads(bool possible) override;
   void batch_begins() override { turn_end_.open(); }
   void batch_ends() override { turn_end_.close(); }
   void replies_ready() override;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "hast/base/intrusive_list.hpp"
@@ -70,6 +71,12 @@ class RequestSink {
   virtual void batch_ends() {}
 };
 
+/// The volume as it lies on this node's component.
+struct LocalCopy {
+  std::string path;                // of the component
+  std::uint64_t offset_bytes = 0;  // there, of the volume's first byte
+};
+
 /// A way for clients to reach one resource, for as long as the resource is configured.
 class Frontend {
  public:
@@ -80,6 +87,9 @@ class Frontend {
   virtual Result<void> serve(RequestSink& sink) = 0;
   /// `done` runs once clients find what serve() opened, or it is clear that they will not.
   virtual void when_open(std::function<void()> done) { done(); }
+  /// While serving: reads may be answered from there, past the sink, from now on and until this is
+  /// called with nullopt: once that has returned, none may begin (INV-6). Serving begins without.
+  virtual void read_from(const std::optional<LocalCopy>& copy) { (void)copy; }
   /// Closes the volume: clients are dropped, nothing new is submitted. (A device that waits for the
   /// next hastd may take requests for a moment longer, until one comes when it has none; those that
   /// fail are as good as not taken.) `done` runs once every slot is back with the sink. `reason` is

@@ -29,6 +29,7 @@ Result<void> GgateFrontend::serve(port::RequestSink& sink) {
   if (Result<void> made = make_device(sink.volume()); !made) return made;
   sink_ = &sink;
   reported_error_ = 0;
+  reads_directly_ = false;
   pump_.emplace(sink, static_cast<Pump::Owner&>(*this));
   intake_.emplace(executor_, *device_, options_.limits, static_cast<Intake::Owner&>(*this));
   Result<void> started = intake_->start();
@@ -56,6 +57,9 @@ Result<void> GgateFrontend::take_over(const port::VolumeInfo& volume) {
       (found->sector_bytes != volume.sector_bytes || found->size_bytes > volume.size_bytes))
     return misfit(*found, volume);
   if (const int error = device_->adopt()) return failure(error, "cannot be taken over");
+  // INV-6: whoever left it may have let the kernel read by itself.
+  if (const int error = device_->read_through())
+    return failure(error, "goes on reading from a component by itself");
   // Without a node nobody knows its size: it was left before anyone could have opened it.
   if (!found || found->size_bytes != volume.size_bytes) {
     if (const int error = device_->resize(volume.size_bytes))
@@ -122,6 +126,34 @@ void GgateFrontend::intake_failed(int error, std::uint64_t length_bytes) {
                      errno_text(error));
 }
 
+void GgateFrontend::read_from(const std::optional<port::LocalCopy>& copy) {
+  if (!pump_ || withdrawing_ || !options_.direct_reads) return;
+  if (!copy) return end_direct_reads();
+  const int error = device_->read_from(*copy, sink_->volume());
+  reads_directly_ = error == 0;
+  if (error == 0)
+    options_.log.info("Reads of {} go straight to {}.", location(), copy->path);
+  else if (error != ENXIO)
+    options_.log.info("Reads of {} come through hastd: the kernel cannot read {} by itself ({}).",
+                      location(), copy->path, errno_text(error));
+}
+
+/// INV-6: nothing that only the peer has is answered before this has returned.
+void GgateFrontend::end_direct_reads() {
+  if (!std::exchange(reads_directly_, false)) return;
+  const int error = device_->read_through();
+  if (error == 0)
+    return options_.log.info("Reads of {} come through hastd from now on.", location());
+  if (error == ENXIO) return;
+  options_.log.error(
+      "{} goes on reading from a component that is not current any more: {}. It is removed, its "
+      "clients get errors. To bring it back, set `direct_reads: false` in its front-end, and the "
+      "role to init and to primary again.",
+      location(), errno_text(error));
+  reported_error_ = ENXIO;  // what the intake will find
+  remove_device();
+}
+
 Result<void> GgateFrontend::volume_resized() {
   if (!pump_ || withdrawing_) return Error{Errc::wrong_role, 0, location() + " is not served"};
   const port::VolumeInfo volume = sink_->volume();
@@ -148,6 +180,7 @@ void GgateFrontend::withdraw(std::string reason, std::function<void()> done) {
 void GgateFrontend::begin_withdrawal() {
   if (std::exchange(withdrawing_, true)) return;
   device_stays_ = comes_back();
+  end_direct_reads();  // nobody vouches for the component until a hastd is there again
   intake_->end();
   if (!device_stays_) remove_device();
   pump_->stop();

@@ -34,6 +34,14 @@ int hast_gate_create(int fd, const char* name, uint64_t size_bytes, uint32_t sec
 int hast_gate_cancel(int fd, const char* name, int* unit);
 int hast_gate_resize(int fd, int unit, uint64_t size_bytes);
 int hast_gate_destroy(int fd, const char* name);
+/* The volume must lie in the provider, and begin there at a multiple of its sector size: a kernel
+ * that has to find out keeps GEOM locked for ever. */
+int hast_gate_read_from(int fd, int unit, const char* provider, uint64_t offset_bytes);
+/* Detaches the provider that is read from, if there is one. */
+int hast_gate_read_through(int fd, int unit);
+/* 0: reads come through `fd`. EBUSY: there is a provider that is read from; `offset_bytes` is where
+ * the volume begins on it. */
+int hast_gate_reads_come(int fd, int unit, uint64_t offset_bytes);
 /* Blocks. ENOMEM: request->length_bytes is what the next write needs. */
 int hast_gate_start(int fd, int unit, void* data, size_t capacity,
                     struct hast_gate_request* request);

@@ -88,14 +88,45 @@ int hast_gate_cancel(int fd, const char* name, int* unit) {
   return error;
 }
 
+static void prepare(struct g_gate_ctl_modify* modify, int unit, unsigned what) {
+  memset(modify, 0, sizeof *modify);
+  modify->gctl_version = G_GATE_VERSION;
+  modify->gctl_unit = unit;
+  modify->gctl_modify = what;
+}
+
 int hast_gate_resize(int fd, int unit, uint64_t size_bytes) {
   struct g_gate_ctl_modify modify;
-  memset(&modify, 0, sizeof modify);
-  modify.gctl_version = G_GATE_VERSION;
-  modify.gctl_unit = unit;
-  modify.gctl_modify = GG_MODIFY_MEDIASIZE;
+  prepare(&modify, unit, GG_MODIFY_MEDIASIZE);
   modify.gctl_mediasize = (off_t)size_bytes;
   return call(fd, G_GATE_CMD_MODIFY, &modify);
+}
+
+int hast_gate_read_from(int fd, int unit, const char* provider, uint64_t offset_bytes) {
+  struct g_gate_ctl_modify modify;
+  prepare(&modify, unit, GG_MODIFY_READPROV | GG_MODIFY_READOFFSET);
+  modify.gctl_readoffset = (off_t)offset_bytes;
+  const int error = copy_name(modify.gctl_readprov, provider);
+  return error != 0 ? error : call(fd, G_GATE_CMD_MODIFY, &modify);
+}
+
+/* An empty name makes the kernel read from what it has just freed (seen in its source). A provider
+ * that does not exist is looked for after the present one was detached. */
+int hast_gate_read_through(int fd, int unit) {
+  struct g_gate_ctl_modify modify;
+  prepare(&modify, unit, GG_MODIFY_READPROV);
+  int error = copy_name(modify.gctl_readprov, "no provider: hastd reads");
+  if (error == 0) error = call(fd, G_GATE_CMD_MODIFY, &modify);
+  return error == EINVAL ? 0 : error;
+}
+
+/* An offset is refused where nothing is read from; setting the one it has changes nothing. */
+int hast_gate_reads_come(int fd, int unit, uint64_t offset_bytes) {
+  struct g_gate_ctl_modify modify;
+  prepare(&modify, unit, GG_MODIFY_READOFFSET);
+  modify.gctl_readoffset = (off_t)offset_bytes;
+  const int error = call(fd, G_GATE_CMD_MODIFY, &modify);
+  return error == EINVAL ? 0 : error == 0 ? EBUSY : error;
 }
 
 int hast_gate_destroy(int fd, const char* name) {

@@ -11,11 +11,14 @@
 
 #include <cerrno>
 #include <mutex>
+#include <optional>
 #include <span>
+#include <utility>
 
 #include "../confine.hpp"
 #include "ggate_kernel.h"
 #include "hast/adapter/ggate/gate_device.hpp"
+#include "hast/base/units.hpp"
 
 namespace hast::adapter::ggate {
 
@@ -61,6 +64,17 @@ class Descriptor {
   int fd_;
 };
 
+/// Size and sector size of a device, without asking it for data.
+Result<port::VolumeInfo> geometry_of(const std::string& path) {
+  const Descriptor node(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  off_t size_bytes = 0;
+  u_int sector_bytes = 0;
+  if (node.fd() < 0 || ::ioctl(node.fd(), DIOCGMEDIASIZE, &size_bytes) != 0 ||
+      ::ioctl(node.fd(), DIOCGSECTORSIZE, &sector_bytes) != 0)
+    return Error{Errc::io_failed, errno, path};
+  return port::VolumeInfo{static_cast<std::uint64_t>(size_bytes), sector_bytes};
+}
+
 class KernelGate final : public GateDevice {
  public:
   KernelGate(int control, std::string name) : control_(control), name_(std::move(name)) {}
@@ -83,19 +97,29 @@ class KernelGate final : public GateDevice {
     return hast_gate_destroy(control_.fd(), name_.c_str());
   }
 
-  // Opening the node asks the device for nothing, so this does not wait for a server.
   Result<port::VolumeInfo> existing() override {
-    const std::string path = "/dev/" + name_;
-    const Descriptor node(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (node.fd() < 0 && errno == EACCES)
-      return Error{Errc::unsupported, errno,
-                   path + " (devfs.rules(5) must let this user read its size)"};
-    off_t size_bytes = 0;
-    u_int sector_bytes = 0;
-    if (node.fd() < 0 || ::ioctl(node.fd(), DIOCGMEDIASIZE, &size_bytes) != 0 ||
-        ::ioctl(node.fd(), DIOCGSECTORSIZE, &sector_bytes) != 0)
-      return Error{Errc::io_failed, errno, path};
-    return port::VolumeInfo{static_cast<std::uint64_t>(size_bytes), sector_bytes};
+    Result<port::VolumeInfo> found = geometry_of("/dev/" + name_);
+    if (!found && found.error().os_error == EACCES)
+      return Error{Errc::unsupported, EACCES,
+                   found.error().detail + " (devfs.rules(5) must let this user read its size)"};
+    return found;
+  }
+
+  int read_from(const port::LocalCopy& copy, const port::VolumeInfo& volume) override {
+    const Result<port::VolumeInfo> provider = geometry_of(copy.path);
+    if (!provider || copy.offset_bytes % volume.sector_bytes != 0 ||
+        !range_within(copy.offset_bytes, volume.size_bytes, provider->size_bytes))
+      return EINVAL;
+    const int error =
+        hast_gate_read_from(control_.fd(), unit_, copy.path.c_str(), copy.offset_bytes);
+    if (error == 0) read_offset_ = copy.offset_bytes;
+    return error;
+  }
+  int read_through() override {
+    const int error = hast_gate_read_through(control_.fd(), unit_);
+    const auto offset_bytes = std::exchange(read_offset_, std::nullopt);
+    if (error != 0 || !offset_bytes) return error;
+    return hast_gate_reads_come(control_.fd(), unit_, *offset_bytes);
   }
 
   Fetched fetch(ByteSpan buffer) override {
@@ -122,7 +146,8 @@ class KernelGate final : public GateDevice {
  private:
   const Descriptor control_;
   const std::string name_;
-  int unit_ = -1;  // written before the threads start
+  int unit_ = -1;                             // written before the threads start
+  std::optional<std::uint64_t> read_offset_;  // while the kernel reads by itself
 };
 
 int open_control() { return ::open(kControlPath, O_RDWR | O_CLOEXEC); }

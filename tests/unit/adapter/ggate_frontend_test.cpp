@@ -262,6 +262,122 @@ TEST_CASE("a volume that was resized resizes its gate device") {
   CHECK(kernel.size_of(kName) == 8 * kMiB);
 }
 
+// Reads past hastd --------------------------------------------------------------------------------
+
+namespace {
+
+const std::string kDisk = "/dev/da1p3";
+constexpr std::uint64_t kDataOffset = 64 * 1024;
+
+/// A device of 8 MiB whose kernel knows its component, filled with 5 where the sink holds zeros.
+struct DirectDaemon {
+  explicit DirectDaemon(bool wanted = true)
+      : disk(filled(kDataOffset + 8 * kMiB, 5)),
+        daemon(kernel, {8 * kMiB, 512, 64},
+               [wanted](ggate::GgateOptions& options) { options.direct_reads = wanted; }) {
+    kernel.tastes = 0;
+    kernel.providers[kDisk] = disk;
+    std::fill_n(disk.begin(), kDataOffset, std::byte(1));
+    daemon.serve();
+  }
+  void allow() { daemon.frontend->read_from(hast::port::LocalCopy{kDisk, kDataOffset}); }
+  void forbid() { daemon.frontend->read_from(std::nullopt); }
+  /// What a client finds in the first sector.
+  std::byte first() { return daemon.wait(kernel.read(kName, 0, 512)).data[0]; }
+
+  GateKernel kernel;
+  std::vector<std::byte> disk;
+  Daemon daemon;
+};
+
+}  // namespace
+
+TEST_CASE("INV-6: a gate device reads from the component while it may, and no moment longer") {
+  DirectDaemon direct;
+  CHECK(direct.first() == std::byte(0));
+  direct.daemon.sink.keep_journal();
+  direct.allow();
+  CHECK(direct.first() == std::byte(5));
+  CHECK(direct.daemon.sink.take_journal().empty());
+  CHECK(direct.daemon.write(0, filled(512, 7)) == 0);  // writes are hastd's
+  CHECK(direct.daemon.sink.take_journal().size() == 1);
+  direct.forbid();
+  CHECK(direct.first() == std::byte(7));
+  direct.allow();
+  CHECK(direct.first() == std::byte(5));
+  CHECK(direct.daemon.times_logged("go straight to /dev/da1p3") == 2);
+}
+
+TEST_CASE("a gate device of a component that the kernel cannot read goes on through hastd") {
+  DirectDaemon direct;
+  direct.daemon.frontend->read_from(hast::port::LocalCopy{"/var/shared.img", kDataOffset});
+  CHECK(direct.first() == std::byte(0));
+  CHECK(direct.daemon.logged("the kernel cannot read /var/shared.img by itself"));
+  direct.daemon.frontend->read_from(hast::port::LocalCopy{kDisk, kDataOffset + 512});
+  CHECK(direct.first() == std::byte(0));
+  direct.forbid();
+  CHECK(direct.first() == std::byte(0));
+}
+
+TEST_CASE("a gate device whose reads are to come through hastd never reads by itself") {
+  DirectDaemon direct(false);
+  direct.allow();
+  CHECK(direct.first() == std::byte(0));
+  CHECK_FALSE(direct.kernel.reads_directly(kName));
+}
+
+TEST_CASE("INV-6: a gate device that cannot be kept from reading by itself is removed") {
+  DirectDaemon direct;
+  direct.allow();
+  direct.kernel.reads_for_ever = true;
+  direct.forbid();
+  CHECK_FALSE(direct.kernel.exists(kName));
+  CHECK(direct.daemon.logged("goes on reading from a component that is not current any more"));
+  direct.daemon.settle();
+  CHECK_FALSE(direct.daemon.logged("by somebody else"));
+}
+
+TEST_CASE("INV-6: a gate device that is taken over does not go on reading by itself") {
+  DirectDaemon direct;
+  direct.allow();
+  direct.daemon.kill();
+  CHECK(direct.kernel.reads_directly(kName));
+  Daemon next(direct.kernel);
+  SECTION("the component may have grown old meanwhile") {
+    next.serve();
+    CHECK_FALSE(direct.kernel.reads_directly(kName));
+    CHECK(next.wait(direct.kernel.read(kName, 0, 512)).data[0] == std::byte(0));
+  }
+  SECTION("or it is not taken over") {
+    direct.kernel.reads_for_ever = true;
+    const Result<void> served = next.frontend->serve(next.sink);
+    REQUIRE_FALSE(served);
+    CHECK(served.error().detail == "/dev/hast/shared goes on reading from a component by itself");
+  }
+}
+
+TEST_CASE("a gate device that waits for the next hastd does not read meanwhile") {
+  DirectDaemon direct;
+  direct.allow();
+  direct.daemon.departure.come_back();
+  direct.daemon.withdraw();
+  CHECK_FALSE(direct.kernel.reads_directly(kName));
+  const auto read = direct.kernel.read(kName, 0, 512);
+  CHECK_FALSE(direct.kernel.result(read).done);
+}
+
+TEST_CASE("what is said of reads of a gate device that is not served is of no consequence") {
+  DirectDaemon direct;
+  direct.daemon.withdraw();
+  direct.allow();
+  direct.forbid();
+  direct.daemon.serve();
+  CHECK(direct.first() == std::byte(0));
+  CHECK(direct.kernel.destroy(kName) == 0);  // somebody else
+  direct.allow();
+  direct.forbid();
+}
+
 // Out of service ----------------------------------------------------------------------------------
 
 TEST_CASE("withdrawing a gate device removes it, and its clients get ENXIO") {

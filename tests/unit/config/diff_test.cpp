@@ -87,6 +87,12 @@ TEST_CASE("each key of a resource is one change in its own words") {
        },
        Kind::frontend, "resource b: frontend changed from nbd to ggate", Effect::restart},
       {[](auto& r) {
+         r.frontend = {FrontendType::ggate};
+         r.frontend.direct_reads = false;
+       },
+       Kind::frontend, "resource b: frontend changed from nbd to ggate (direct_reads off)",
+       Effect::restart},
+      {[](auto& r) {
          r.frontend.type = FrontendType::nbd_device;
          r.frontend.device = 3;
        },

@@ -150,6 +150,13 @@ TEST_CASE("what is for NBD devices is refused elsewhere") {
         "f:1:78: `device` is for NBD devices: remove this, or write type: nbd-device");
 }
 
+TEST_CASE("what is for GEOM gate is refused elsewhere") {
+  CHECK(refused(resource_with("    frontend: {type: nbd, direct_reads: false}\n")) ==
+        "f:5:41: `direct_reads` is for devices of GEOM gate: remove this, or write type: ggate");
+  CHECK(refused(resource_with("    frontend: {type: nbd-device, direct_reads: true}\n")) ==
+        "f:5:48: `direct_reads` is for devices of GEOM gate: remove this, or write type: ggate");
+}
+
 TEST_CASE("a ublk front-end wants one thread") {
   const std::string resource = resource_with("    frontend: {type: ublk}\n");
   CHECK(refused("threads: 2\n" + resource) ==

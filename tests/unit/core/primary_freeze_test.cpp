@@ -169,3 +169,15 @@ TEST_CASE("freeze: a permission given while the peer is there is none for when i
   rig.settle();
   CHECK(rig.client().ok(id));
 }
+
+TEST_CASE("freeze: nobody reads past a primary that may not answer itself") {
+  PrimaryRig rig(freezing());
+  rig.start_connected();
+  CHECK(rig.host().reads_locally);
+  rig.disconnect();
+  CHECK_FALSE(rig.host().reads_locally);
+  rig.primary().permit_alone();
+  CHECK(rig.host().reads_locally);
+  REQUIRE(rig.connect());
+  CHECK(rig.host().reads_locally);
+}

@@ -388,3 +388,83 @@ TEST_CASE("weaknesses H2: a read while syncing from the secondary is answered by
   rig.settle();
   CHECK(rig.client().holds(stale, 8));
 }
+
+// Reads past the core -----------------------------------------------------------------------------
+
+TEST_CASE("INV-6: before a write is answered that only the peer has, nobody reads past the core") {
+  for (const OnLocalError policy : {OnLocalError::pass, OnLocalError::detach}) {
+    RigOptions options;
+    options.primary.on_local_error = policy;
+    PrimaryRig rig(options);
+    prepare(rig, 3);
+    CHECK(rig.host().reads_locally);
+    rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
+    const auto id = rig.client().write(0, 4096, 4);
+    bool told = false;
+    rig.host().told_of_reads = [&] {
+      told = true;
+      CHECK_FALSE(rig.client().done(id));
+    };
+    rig.settle();
+    CHECK(rig.client().ok(id));
+    CHECK(told);
+    CHECK_FALSE(rig.host().reads_locally);
+    rig.host().told_of_reads = nullptr;
+  }
+}
+
+TEST_CASE("INV-6: a write that fails while another is answered stops them before its own answer") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  const auto failing = rig.client().write(0, 4096, 4);
+  while (rig.peer().run() > 0) {
+  }
+  rig.disk().fail(rig.data_fault(IoKind::write, 0, kBlock));
+  bool told = false;
+  rig.host().told_of_reads = [&] {
+    told = true;
+    CHECK_FALSE(rig.client().done(failing));
+  };
+  // A disk that completes at once does so when the front-end, answered, ends its batch.
+  port::IoRequest* refused = rig.primary().acquire();
+  refused->kind = IoKind::read;
+  refused->length_bytes = 1;
+  refused->owner = &rig;
+  refused->completed = [](port::IoRequest& request) {
+    PrimaryRig& mine = *static_cast<PrimaryRig*>(request.owner);
+    CHECK(mine.complete_data());
+    mine.primary().release(request);
+  };
+  rig.primary().submit(*refused);
+  rig.primary().deliver();
+  CHECK(told);
+  rig.settle();
+  CHECK(rig.client().ok(failing));
+  rig.host().told_of_reads = nullptr;
+}
+
+TEST_CASE("INV-6: once the peer has repaired what is stale, reads may pass the core again") {
+  PrimaryRig rig;
+  prepare(rig, 3);
+  make_stale(rig, 4);
+  CHECK_FALSE(rig.host().reads_locally);
+  rig.disk().heal();
+  rig.tick(31);
+  rig.settle();
+  CHECK(rig.primary().status().stale_bytes == 0);
+  CHECK(rig.host().reads_locally);
+}
+
+TEST_CASE("INV-6: a primary that lags behind its peer lets nobody read past it until it is equal") {
+  PrimaryRig rig;
+  rig.identity.counters.local = 1;  // it went on alone
+  rig.identity.dirty = {1};
+  rig.start();
+  rig.tick();
+  CHECK(rig.host().reads_locally);  // nobody knows better yet
+  REQUIRE(rig.connect());
+  CHECK_FALSE(rig.host().reads_locally);
+  rig.settle();
+  CHECK(rig.primary().status().stale_bytes == 0);
+  CHECK(rig.host().reads_locally);
+}

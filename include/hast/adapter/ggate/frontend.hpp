@@ -24,6 +24,7 @@ namespace hast::adapter::ggate {
 
 struct GgateOptions {
   IntakeLimits limits;
+  bool direct_reads = true;              // by the kernel, from the component, while that is current
   const Departure* departure = nullptr;  // outlives the front-end; nullptr: always for good
   /// How often threads that sleep in the kernel are woken until they have noticed the end.
   std::chrono::milliseconds nudge_interval{20};
@@ -42,6 +43,8 @@ class GgateFrontend final : public port::Frontend, private Intake::Owner, privat
   Result<void> serve(port::RequestSink& sink) override;
   /// For good: the device goes, and with it what its clients had not been answered. To come back:
   /// what is on its way is answered, the rest and whatever fails now waits for the next hastd.
+  /// The kernel reads from there, if it can. A device that cannot be kept from it is removed.
+  void read_from(const std::optional<port::LocalCopy>& copy) override;
   void withdraw(std::string reason, std::function<void()> done) override;
   void stop(std::function<void()> done) override;
   std::string location() const override { return "/dev/" + device_->name(); }
@@ -58,6 +61,7 @@ class GgateFrontend final : public port::Frontend, private Intake::Owner, privat
   Result<void> take_over(const port::VolumeInfo& volume);
   Error misfit(const port::VolumeInfo& found, const port::VolumeInfo& volume) const;
   Error failure(int error, const char* what) const;
+  void end_direct_reads();
   void begin_withdrawal();
   void remove_device();
   void nudge();
@@ -84,7 +88,8 @@ class GgateFrontend final : public port::Frontend, private Intake::Owner, privat
   std::optional<Intake> intake_;
   bool withdrawing_ = false;
   bool device_stays_ = false;
-  bool nudging_ = false;  // the timer's handler has yet to run
+  bool reads_directly_ = false;  // the kernel does, past hastd
+  bool nudging_ = false;         // the timer's handler has yet to run
   bool finish_posted_ = false;
   bool progress_posted_ = false;
   int reported_error_ = 0;

@@ -56,6 +56,14 @@ class GateDevice {
   /// ENXIO. ENXIO: there is none.
   virtual int destroy() = 0;
 
+  /// From now on the kernel answers reads from there by itself; it asks for those that fail.
+  /// Errors, with nothing changed: EINVAL (no provider of GEOM, or the volume does not lie in it),
+  /// ENXIO, whatever opening it gives.
+  virtual int read_from(const port::LocalCopy& copy, const port::VolumeInfo& volume) = 0;
+  /// Ends that, whoever began it: once this has returned, no such read begins. ENXIO: there is no
+  /// device. EBUSY: the kernel goes on.
+  virtual int read_through() = 0;
+
   /// Blocks until there is a request; a write's data are then in `buffer`. Any number of threads.
   virtual Fetched fetch(ByteSpan buffer) = 0;
   /// Answers a request; `data` are what a read returns. A request that is not known any more is
