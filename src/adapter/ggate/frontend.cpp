@@ -9,34 +9,27 @@ namespace asio = boost::asio;
 
 GgateFrontend::GgateFrontend(asio::any_io_executor executor, std::unique_ptr<GateDevice> device,
                              GgateOptions options)
-    : executor_(std::move(executor)),
+    : DeviceFrontend(std::move(executor), options.departure, options.log),
       device_(std::move(device)),
       options_(std::move(options)),
-      nudge_timer_(executor_) {}
+      nudge_timer_(this->executor()) {}
 
-GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && withdrawn_.empty()); }
-
-Result<void> GgateFrontend::start() {
-  fresh_ = true;
-  return {};
-}
+GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_); }
 
 // Into service ------------------------------------------------------------------------------------
 
-Result<void> GgateFrontend::serve(port::RequestSink& sink) {
+Result<void> GgateFrontend::attach() {
   HAST_ASSERT(!pump_);
-  fresh_ = false;
-  if (Result<void> made = make_device(sink.volume()); !made) return made;
-  sink_ = &sink;
+  if (Result<void> made = make_device(sink()->volume()); !made) return made;
   reported_error_ = 0;
   reads_directly_ = false;
-  pump_.emplace(sink, static_cast<Pump::Owner&>(*this));
-  intake_.emplace(executor_, *device_, options_.limits, static_cast<Intake::Owner&>(*this));
+  pump_.emplace(*sink(), static_cast<Pump::Owner&>(*this));
+  intake_.emplace(executor(), *device_, options_.limits, static_cast<Intake::Owner&>(*this));
   Result<void> started = intake_->start();
   if (!started) {
     pump_.reset();
     intake_.reset();
-    remove_device();
+    remove_devices();
   }
   return started;
 }
@@ -65,7 +58,7 @@ Result<void> GgateFrontend::take_over(const port::VolumeInfo& volume) {
     if (const int error = device_->resize(volume.size_bytes))
       return failure(error, "cannot be resized to the volume");
   }
-  options_.log.info("Took over {}, which was waiting for a hastd.", location());
+  log().info("Took over {}, which was waiting for a hastd.", location());
   return {};
 }
 
@@ -91,8 +84,8 @@ void GgateFrontend::concluded(Exchange& exchange) {
 }
 
 void GgateFrontend::answer(Exchange& exchange) {
-  if (withdrawing_) {
-    if (!device_stays_) return;  // the kernel has failed it
+  if (withdrawing()) {
+    if (!device_stays()) return;  // the kernel has failed it
     // Not done, or not done well: the next hastd gets it again.
     if (exchange.abandoned || exchange.error != 0) return;
   }
@@ -104,59 +97,58 @@ void GgateFrontend::answer(Exchange& exchange) {
 
 void GgateFrontend::progress_due() {
   if (std::exchange(progress_posted_, true)) return;
-  asio::post(executor_, [this] {
+  asio::post(executor(), [this] {
     progress_posted_ = false;
     if (pump_) pump_->progress();
   });
 }
 
 void GgateFrontend::intake_failed(int error, std::uint64_t length_bytes) {
-  if (withdrawing_ || std::exchange(reported_error_, error) == error) return;
+  if (withdrawing() || std::exchange(reported_error_, error) == error) return;
   if (error == ENXIO)
-    return options_.log.error(
+    return log().error(
         "{} was removed by somebody else: its clients get errors. To bring it back, set the role "
         "to init and to primary again.",
         location());
   if (error == ENOMEM)
-    return options_.log.error(
+    return log().error(
         "{}: a request of {} bytes waits for memory and holds up those after it; hast takes at "
         "most {} at once. Trying again.",
         location(), length_bytes, kMaxRequestBytes);
-  options_.log.error("{}: the kernel refuses to hand over requests: {}. Trying again.", location(),
-                     errno_text(error));
+  log().error("{}: the kernel refuses to hand over requests: {}. Trying again.", location(),
+              errno_text(error));
 }
 
 void GgateFrontend::read_from(const std::optional<port::LocalCopy>& copy) {
-  if (!pump_ || withdrawing_ || !options_.direct_reads) return;
+  if (!pump_ || withdrawing() || !options_.direct_reads) return;
   if (!copy) return end_direct_reads();
-  const int error = device_->read_from(*copy, sink_->volume());
+  const int error = device_->read_from(*copy, sink()->volume());
   reads_directly_ = error == 0;
   if (error == 0)
-    options_.log.info("Reads of {} go straight to {}.", location(), copy->path);
+    log().info("Reads of {} go straight to {}.", location(), copy->path);
   else if (error != ENXIO)
-    options_.log.info("Reads of {} come through hastd: the kernel cannot read {} by itself ({}).",
-                      location(), copy->path, errno_text(error));
+    log().info("Reads of {} come through hastd: the kernel cannot read {} by itself ({}).",
+               location(), copy->path, errno_text(error));
 }
 
 /// INV-6: nothing that only the peer has is answered before this has returned.
 void GgateFrontend::end_direct_reads() {
   if (!std::exchange(reads_directly_, false)) return;
   const int error = device_->read_through();
-  if (error == 0)
-    return options_.log.info("Reads of {} come through hastd from now on.", location());
+  if (error == 0) return log().info("Reads of {} come through hastd from now on.", location());
   if (error == ENXIO) return;
-  options_.log.error(
+  log().error(
       "{} goes on reading from a component that is not current any more: {}. It is removed, its "
       "clients get errors. To bring it back, set `direct_reads: false` in its front-end, and the "
       "role to init and to primary again.",
       location(), errno_text(error));
   reported_error_ = ENXIO;  // what the intake will find
-  remove_device();
+  remove_devices();
 }
 
 Result<void> GgateFrontend::volume_resized() {
-  if (!pump_ || withdrawing_) return Error{Errc::wrong_role, 0, location() + " is not served"};
-  const port::VolumeInfo volume = sink_->volume();
+  if (!pump_ || withdrawing()) return Error{Errc::wrong_role, 0, location() + " is not served"};
+  const port::VolumeInfo volume = sink()->volume();
   pump_->set_volume(volume);
   if (const int error = device_->resize(volume.size_bytes))
     return failure(error, "cannot be resized");
@@ -165,33 +157,19 @@ Result<void> GgateFrontend::volume_resized() {
 
 // Out of service ----------------------------------------------------------------------------------
 
-void GgateFrontend::withdraw(std::string reason, std::function<void()> done) {
-  options_.log.debug("{} is withdrawn: {}.", location(), reason);
-  withdrawn_.push_back(std::move(done));
-  if (pump_) {
-    begin_withdrawal();
-  } else if (!std::exchange(fresh_, false) && !comes_back()) {
-    // A role that does not serve: what a former hastd left must not be written here later on.
-    remove_device();
-  }
-  check_withdrawn();
-}
-
-void GgateFrontend::begin_withdrawal() {
-  if (std::exchange(withdrawing_, true)) return;
-  device_stays_ = comes_back();
+void GgateFrontend::let_go() {
   end_direct_reads();  // nobody vouches for the component until a hastd is there again
   intake_->end();
-  if (!device_stays_) remove_device();
+  if (!device_stays()) remove_devices();
   pump_->stop();
   nudge();
 }
 
-void GgateFrontend::remove_device() {
+void GgateFrontend::remove_devices() {
   const int error = device_->destroy();
-  if (error == 0) return options_.log.debug("{} was removed.", location());
+  if (error == 0) return log().debug("{} was removed.", location());
   if (error == ENXIO) return;
-  options_.log.error(
+  log().error(
       "{} cannot be removed: {}. Its clients wait until it is: geom gate list tells its unit, "
       "ggatel destroy -f -u UNIT removes it.",
       location(), errno_text(error));
@@ -204,7 +182,7 @@ void GgateFrontend::nudge() {
   nudge_timer_.expires_after(options_.nudge_interval);
   nudge_timer_.async_wait([this](const boost::system::error_code&) {
     nudging_ = false;
-    if (withdrawing_ && intake_) nudge();
+    if (withdrawing() && intake_) nudge();
     check_withdrawn();
   });
 }
@@ -214,36 +192,19 @@ void GgateFrontend::intake_ended() {
   check_withdrawn();
 }
 
-/// Posted: whoever called us is not called back from inside, and nothing is destroyed under it.
-void GgateFrontend::check_withdrawn() {
-  if (withdrawn_.empty() || finish_posted_ || nudging_) return;
-  if (pump_ && !(intake_->has_ended() && pump_->is_idle())) return;
-  finish_posted_ = true;
-  asio::post(executor_, [this] { finish_withdrawal(); });
+bool GgateFrontend::has_let_go() const {
+  return !nudging_ && (!pump_ || (intake_->has_ended() && pump_->is_idle()));
 }
 
-void GgateFrontend::finish_withdrawal() {
-  finish_posted_ = false;
-  if (pump_ && device_stays_) {
+void GgateFrontend::end_service() {
+  if (device_stays()) {
     if (const int error = device_->adopt())
-      options_.log.error("{} cannot be left for the next hastd: {}.", location(),
-                         errno_text(error));
+      log().error("{} cannot be left for the next hastd: {}.", location(), errno_text(error));
     else
-      options_.log.info("{} stays; its requests wait for the next hastd.", location());
+      log().info("{} stays; its requests wait for the next hastd.", location());
   }
   pump_.reset();
   intake_.reset();
-  sink_ = nullptr;
-  withdrawing_ = device_stays_ = false;
-  // The last of them may be followed by the end of this object.
-  for (Done& done : std::exchange(withdrawn_, {})) asio::post(executor_, std::move(done));
-}
-
-/// What a former hastd left and no role claimed goes with this one, unless that comes back too.
-void GgateFrontend::stop(std::function<void()> done) {
-  HAST_ASSERT(!pump_);
-  if (!comes_back()) remove_device();
-  asio::post(executor_, std::move(done));
 }
 
 }  // namespace hast::adapter::ggate

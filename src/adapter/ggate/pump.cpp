@@ -26,7 +26,10 @@ IoKind kind_of(GateCommand command) {
 }  // namespace
 
 Pump::Pump(port::RequestSink& sink, Owner& owner)
-    : sink_(sink), owner_(owner), volume_(sink.volume()) {}
+    : sink_(sink),
+      owner_(owner),
+      slots_(sink, [this] { owner_.progress_due(); }),
+      volume_(sink.volume()) {}
 
 Pump::~Pump() { HAST_ASSERT(is_idle()); }
 
@@ -73,28 +76,17 @@ void Pump::progress() {
     if (!advance(exchange)) return;
     if (!exchange.has_pending()) pending_.erase(exchange);
   }
-  if (reserved_ != nullptr) sink_.release(*std::exchange(reserved_, nullptr));
+  slots_.rest();
 }
 
 /// False: there is no slot for it.
 bool Pump::advance(Exchange& exchange) {
   while (exchange.has_pending() && exchange.in_sink < kWindow) {
-    port::IoRequest* slot = take_slot();
+    port::IoRequest* slot = slots_.take();
     if (slot == nullptr) return false;
     submit_piece(exchange, *slot);
   }
   return true;
-}
-
-port::IoRequest* Pump::take_slot() {
-  if (waiting_for_slot_) return nullptr;
-  if (reserved_ != nullptr) return std::exchange(reserved_, nullptr);
-  port::IoRequest* slot = sink_.acquire();
-  if (slot == nullptr) {
-    waiting_for_slot_ = true;
-    sink_.wait_for_slot(*this);
-  }
-  return slot;
 }
 
 void Pump::submit_piece(Exchange& exchange, port::IoRequest& slot) {
@@ -139,19 +131,12 @@ void Pump::piece_done(Exchange& exchange, port::IoRequest& slot) {
     if (exchange.is_linked()) pending_.erase(exchange);
     if (exchange.in_sink == 0) owner_.concluded(exchange);
   }
-  if (!pending_.empty() && !waiting_for_slot_) owner_.progress_due();
-}
-
-void Pump::slot_freed() {
-  waiting_for_slot_ = false;
-  reserved_ = sink_.acquire();
-  owner_.progress_due();
+  if (!pending_.empty() && !slots_.is_waiting()) owner_.progress_due();
 }
 
 void Pump::stop() {
   stopped_ = true;
-  if (std::exchange(waiting_for_slot_, false)) sink_.cancel_wait(*this);
-  if (reserved_ != nullptr) sink_.release(*std::exchange(reserved_, nullptr));
+  slots_.stop();
   while (Exchange* exchange = pending_.pop_front()) {
     exchange->abandoned = true;
     exchange->end_submission();

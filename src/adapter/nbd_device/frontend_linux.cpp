@@ -63,35 +63,23 @@ struct NbdDevice::Offer {
 
 NbdDevice::NbdDevice(asio::any_io_executor executor, std::unique_ptr<NbdKernel> kernel,
                      NbdDeviceOptions options)
-    : executor_(std::move(executor)),
+    : DeviceFrontend(std::move(executor), options.departure, options.log),
       kernel_(std::move(kernel)),
       options_(std::move(options)),
       limits_(options_.connection),
-      reattach_timer_(executor_) {
+      reattach_timer_(this->executor()) {
   limits_.client_repeats = true;
 }
 
-NbdDevice::~NbdDevice() { HAST_ASSERT(connections_.empty() && withdrawn_.empty()); }
-
-Result<void> NbdDevice::start() {
-  fresh_ = true;
-  return {};
-}
+NbdDevice::~NbdDevice() { HAST_ASSERT(connections_.empty()); }
 
 // Into service ------------------------------------------------------------------------------------
 
-Result<void> NbdDevice::serve(port::RequestSink& sink) {
-  HAST_ASSERT(sink_ == nullptr && connections_.empty());
-  fresh_ = gone_ = false;
-  fruitless_ = 0;
-  sink_ = &sink;
-  ++serial_;
-  Result<void> attached = attach();
-  if (!attached) sink_ = nullptr;
-  return attached;
-}
-
 Result<void> NbdDevice::attach() {
+  HAST_ASSERT(connections_.empty());
+  gone_ = false;
+  fruitless_ = 0;
+  ++serial_;
   for (const Device& device : kernel_->find(backend())) {
     Result<bool> taken = take_over(device);
     if (!taken) return std::move(taken).error();
@@ -106,7 +94,7 @@ Result<void> NbdDevice::create() {
   DeviceSpec spec;
   spec.backend = backend();
   spec.index = options_.index;
-  spec.volume = sink_->volume();
+  spec.volume = sink()->volume();
   spec.flags = nbd::transmission_flags(nbd::ReplyStyle::simple);
   spec.dead_timeout_s = options_.dead_timeout_s;
   if (options_.connections == 1) spec.repeat_after_ms = kRepeatAfterMs;
@@ -117,7 +105,7 @@ Result<void> NbdDevice::create() {
                                              *options_.index));
   if (!made) return failure(made.error(), "cannot be made");
   if (spec.repeat_after_ms > 0 && !made->repeats_soon)
-    options_.log.info(
+    log().info(
         "/sys/block/nbd{}/queue/io_timeout could not be set: what is under way on {} when hastd is "
         "killed goes on only after 30 s.",
         made->index, location());
@@ -127,7 +115,7 @@ Result<void> NbdDevice::create() {
 /// It is ours if it fits: the component is locked, so no other hastd serves this resource. False if
 /// it is being removed.
 Result<bool> NbdDevice::take_over(const Device& device) {
-  const port::VolumeInfo volume = sink_->volume();
+  const port::VolumeInfo volume = sink()->volume();
   Result<Offer> offer = make_offer(device.connections);
   if (!offer) return std::move(offer).error();
   const bool fits = device.volume.sector_bytes == volume.sector_bytes &&
@@ -141,10 +129,9 @@ Result<bool> NbdDevice::take_over(const Device& device) {
   if (!taken) return failure(taken.error(), "cannot be taken over");
   if (Result<void> finished = finish_attaching(device.index, std::move(offer).value()); !finished)
     return std::move(finished).error();
-  options_.log.info("Took over {} (/dev/nbd{}), which was waiting for a hastd.", location(),
-                    device.index);
+  log().info("Took over {} (/dev/nbd{}), which was waiting for a hastd.", location(), device.index);
   if (device.volume.size_bytes < volume.size_bytes)
-    options_.log.warning(
+    log().warning(
         "{} keeps its {} bytes while it is in use, although the volume has {}. It grows with the "
         "next promotion that finds no device waiting.",
         location(), device.volume.size_bytes, volume.size_bytes);
@@ -159,13 +146,13 @@ Result<void> NbdDevice::finish_attaching(std::uint32_t index, Offer offer) {
     remove(index);
     return linked;
   }
-  options_.log.debug("{} is /dev/nbd{}.", location(), index);
+  log().debug("{} is /dev/nbd{}.", location(), index);
   accept(std::move(offer));
   return {};
 }
 
 Error NbdDevice::misfit(const Device& device) const {
-  const port::VolumeInfo volume = sink_->volume();
+  const port::VolumeInfo volume = sink()->volume();
   return {
       Errc::unsupported, 0,
       fmt::format("{} waits as /dev/nbd{} with {} bytes in sectors of {}, the volume has {} in "
@@ -186,7 +173,7 @@ Result<NbdDevice::Offer> NbdDevice::make_offer(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     Result<SocketPair> pair = SocketPair::open();
     if (!pair) return std::move(pair).error();
-    nbd::Connection::Socket socket(executor_);
+    nbd::Connection::Socket socket(executor());
     boost::system::error_code error;
     socket.assign(asio::generic::stream_protocol(AF_UNIX, 0), pair->release_ours(), error);
     if (error) return Error{Errc::io_failed, error.value(), "a socket of an NBD device"};
@@ -209,23 +196,23 @@ void NbdDevice::accept(Offer offer) {
 
 nbd::Connection::Service NbdDevice::service() const {
   nbd::Connection::Service service;
-  service.sink = sink_;
+  service.sink = sink();
   service.serial = serial_;
   return service;
 }
 
 void NbdDevice::report(LogLevel level, const nbd::Connection& connection, std::string_view text) {
   if (level == LogLevel::warning || level == LogLevel::error)
-    return options_.log.warning("A connection of {} {}.", connection.name(), text);
-  options_.log.debug("A connection of {} {}.", connection.name(), text);
+    return log().warning("A connection of {} {}.", connection.name(), text);
+  log().debug("A connection of {} {}.", connection.name(), text);
 }
 
 void NbdDevice::ended(nbd::Connection& connection) {
   // The kernel sees a connection that broke and reads again, with the same result.
   if (connection.is_broken()) limits_.transmission.careful = true;
   connections_.remove_if([&](const auto& owned) { return owned.get() == &connection; });
-  if (withdrawing_) return check_withdrawn();
-  options_.log.debug("{} has lost a connection.", location());
+  if (withdrawing()) return check_withdrawn();
+  log().debug("{} has lost a connection.", location());
   reattach_later();
 }
 
@@ -235,7 +222,7 @@ void NbdDevice::reattach_later() {
   reattach_timer_.expires_after(options_.reattach_interval);
   reattach_timer_.async_wait([this](const boost::system::error_code&) {
     reattaching_ = false;
-    if (withdrawing_ || sink_ == nullptr) return check_withdrawn();
+    if (withdrawing() || sink() == nullptr) return check_withdrawn();
     reattach();
   });
 }
@@ -245,7 +232,7 @@ void NbdDevice::reattach() {
   if (now - last_attempt_ > kQuietTime) fruitless_ = 0;
   last_attempt_ = now;
   if (++fruitless_ == kWorryingAttempts)
-    options_.log.error(
+    log().error(
         "{} (/dev/nbd{}) takes no connections. If another process serves it, stop that one; else "
         "set the role to init and to primary again.",
         location(), *index_);
@@ -255,58 +242,31 @@ void NbdDevice::reattach() {
   if (taken) return accept(std::move(offer).value());
   gone_ = taken.error().os_error == EINVAL || taken.error().os_error == ENODEV;
   if (gone_)
-    return options_.log.error(
+    return log().error(
         "{} (/dev/nbd{}) was removed by somebody else: its clients get errors. To bring it back, "
         "set the role to init and to primary again.",
         location(), *index_);
-  options_.log.warning("{} cannot be given a new connection: {} Trying again.", location(),
-                       taken.error().message());
+  log().warning("{} cannot be given a new connection: {} Trying again.", location(),
+                taken.error().message());
   reattach_later();
 }
 
 // Out of service ----------------------------------------------------------------------------------
 
-void NbdDevice::withdraw(std::string reason, std::function<void()> done) {
-  options_.log.debug("{} is withdrawn: {}.", location(), reason);
-  withdrawn_.push_back(std::move(done));
-  if (sink_ != nullptr) {
-    if (!std::exchange(withdrawing_, true)) {
-      ++serial_;
-      device_stays_ = comes_back();
-      for (const auto& connection : connections_) {
-        if (device_stays_) {
-          connection->depart();
-        } else {
-          connection->withdraw();
-        }
-      }
-    }
-  } else if (!std::exchange(fresh_, false) && !comes_back()) {
-    // A role that does not serve: what a former hastd left must not be written here later on.
-    remove_devices();
-  }
+void NbdDevice::let_go() {
+  ++serial_;
+  for (const auto& connection : connections_)
+    device_stays() ? connection->depart() : connection->withdraw();
   reattach_timer_.cancel();
-  check_withdrawn();
-}
-
-/// Posted: whoever called us is not called back from inside, and nothing is destroyed under it.
-void NbdDevice::check_withdrawn() {
-  if (withdrawn_.empty() || finish_posted_ || reattaching_ || !connections_.empty()) return;
-  finish_posted_ = true;
-  asio::post(executor_, [this] { finish_withdrawal(); });
 }
 
 /// The connections are closed: the kernel does not wait for them when the device is removed.
-void NbdDevice::finish_withdrawal() {
-  finish_posted_ = false;
-  if (sink_ != nullptr && device_stays_)
-    options_.log.info("{} stays; its requests wait for the next hastd.", location());
-  if (sink_ != nullptr && !device_stays_) remove_devices();
-  sink_ = nullptr;
+void NbdDevice::end_service() {
+  if (device_stays())
+    log().info("{} stays; its requests wait for the next hastd.", location());
+  else
+    remove_devices();
   index_.reset();
-  withdrawing_ = device_stays_ = false;
-  // The last of them may be followed by the end of this object.
-  for (Done& done : std::exchange(withdrawn_, {})) asio::post(executor_, std::move(done));
 }
 
 void NbdDevice::remove_devices() {
@@ -316,20 +276,13 @@ void NbdDevice::remove_devices() {
 void NbdDevice::remove(std::uint32_t index) {
   kernel_->unlink(options_.name, index);
   const Result<void> removed = kernel_->disconnect(index);
-  if (removed) return options_.log.debug("{} was removed.", location());
+  if (removed) return log().debug("{} was removed.", location());
   const int error = removed.error().os_error;
   if (error == EINVAL || error == ENODEV) return;  // being removed already
-  options_.log.error(
+  log().error(
       "{} (/dev/nbd{}) cannot be removed: {} Its clients wait until it is; to remove it: "
       "nbd-client -d /dev/nbd{}",
       location(), index, removed.error().message(), index);
-}
-
-/// What a former hastd left and no role claimed goes with this one, unless that comes back too.
-void NbdDevice::stop(std::function<void()> done) {
-  HAST_ASSERT(sink_ == nullptr);
-  if (!comes_back()) remove_devices();
-  asio::post(executor_, std::move(done));
 }
 
 Result<std::unique_ptr<port::Frontend>> open_nbd_device(asio::any_io_executor executor,

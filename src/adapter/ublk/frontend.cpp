@@ -28,37 +28,31 @@ std::uint64_t identity_of(std::string_view name) {
 
 UblkFrontend::UblkFrontend(asio::any_io_executor executor, std::unique_ptr<UblkKernel> kernel,
                            UblkOptions options)
-    : executor_(std::move(executor)),
+    : DeviceFrontend(std::move(executor), options.departure, options.log),
       kernel_(std::move(kernel)),
       options_(std::move(options)),
       identity_(identity_of(options_.name)),
-      retry_timer_(executor_) {
+      retry_timer_(this->executor()) {
   for (InSink& one : in_sink_) one.frontend = this;
 }
 
-UblkFrontend::~UblkFrontend() { HAST_ASSERT(sink_ == nullptr && withdrawn_.empty()); }
-
-Result<void> UblkFrontend::start() {
-  fresh_ = true;
-  return {};
-}
+UblkFrontend::~UblkFrontend() = default;
 
 // Into service ------------------------------------------------------------------------------------
 
-Result<void> UblkFrontend::serve(port::RequestSink& sink) {
-  HAST_ASSERT(sink_ == nullptr);
-  fresh_ = settled_ = false;
-  sink_ = &sink;
-  volume_ = sink.volume();
-  Result<void> attached = attach();
+Result<void> UblkFrontend::attach() {
+  settled_ = false;
+  volume_ = sink()->volume();
+  slots_.emplace(*sink(), [this] { slot_freed(); });
+  Result<void> attached = attach_device();
   if (!attached) {
-    sink_ = nullptr;
+    slots_.reset();
     state_ = State::none;
   }
   return attached;
 }
 
-Result<void> UblkFrontend::attach() {
+Result<void> UblkFrontend::attach_device() {
   for (const Device& device : kernel_->find(identity_)) {
     if (device.has_disk) return take_over(device);
     remove(device.index);  // half-made
@@ -85,7 +79,7 @@ Result<void> UblkFrontend::take_over(const Device& device) {
     return misfit(device);
   index_ = device.index;
   if (device.volume.size_bytes < volume_.size_bytes)
-    options_.log.warning(
+    log().warning(
         "{} keeps its {} bytes while it is in use, although the volume has {}. It grows with the "
         "next promotion that finds no device waiting.",
         location(), device.volume.size_bytes, volume_.size_bytes);
@@ -110,7 +104,7 @@ void UblkFrontend::retry_later() {
   retry_timer_.expires_after(options_.retry_interval);
   retry_timer_.async_wait([this](const boost::system::error_code&) {
     retrying_ = false;
-    if (withdrawing_) return check_withdrawn();
+    if (withdrawing()) return check_withdrawn();
     retry();
   });
 }
@@ -119,7 +113,7 @@ void UblkFrontend::retry() {
   const Result<void> served = serve_device(true);
   if (served) return;
   if (served.error().os_error != EBUSY) {
-    options_.log.error(
+    log().error(
         "{} (/dev/ublkb{}) cannot be taken over: {} Set the role to init and to "
         "primary again.",
         location(), index_, served.error().message());
@@ -127,8 +121,8 @@ void UblkFrontend::retry() {
     return settle();
   }
   if (++retries_ == kWorryingRetries)
-    options_.log.error("{} (/dev/ublkb{}) has another server. If that is another process, stop it.",
-                       location(), index_);
+    log().error("{} (/dev/ublkb{}) has another server. If that is another process, stop it.",
+                location(), index_);
   retry_later();
 }
 
@@ -159,22 +153,20 @@ void UblkFrontend::settle() {
 }
 
 void UblkFrontend::started(int error) {
-  if (withdrawing_) return;
+  if (withdrawing()) return;
   if (error != 0) {
-    options_.log.error(
+    log().error(
         "{} (/dev/ublkb{}) does not start: {}. Set the role to init and to primary "
         "again.",
         location(), index_, errno_text(error));
     return settle();
   }
   const Result<void> linked = kernel_->link(options_.name, index_);
-  if (!linked)
-    options_.log.error("{} It is /dev/ublkb{} all the same.", linked.error().message(), index_);
+  if (!linked) log().error("{} It is /dev/ublkb{} all the same.", linked.error().message(), index_);
   if (taken_over_)
-    options_.log.info("Took over {} (/dev/ublkb{}), which was waiting for a hastd.", location(),
-                      index_);
+    log().info("Took over {} (/dev/ublkb{}), which was waiting for a hastd.", location(), index_);
   else
-    options_.log.debug("{} is /dev/ublkb{}.", location(), index_);
+    log().debug("{} is /dev/ublkb{}.", location(), index_);
   settle();
 }
 
@@ -195,8 +187,8 @@ int UblkFrontend::check(const Request& request) const {
 }
 
 void UblkFrontend::arrived(const Request& request) {
-  if (withdrawing_) {
-    if (!device_stays_) kernel_->finish(request, EIO);
+  if (withdrawing()) {
+    if (!device_stays()) kernel_->finish(request, EIO);
     return;
   }
   if (const int error = check(request)) return kernel_->finish(request, error);
@@ -205,24 +197,14 @@ void UblkFrontend::arrived(const Request& request) {
 }
 
 void UblkFrontend::submit_waiting() {
-  while (!waiting_.empty() && !waiting_for_slot_) {
-    port::IoRequest* slot = take_slot();
+  while (!waiting_.empty()) {
+    port::IoRequest* slot = slots_->take();
     if (slot == nullptr) return;
     const Request request = waiting_.front();
     waiting_.pop_front();
     submit(request, *slot);
   }
-  if (reserved_ != nullptr) sink_->release(*std::exchange(reserved_, nullptr));
-}
-
-port::IoRequest* UblkFrontend::take_slot() {
-  if (reserved_ != nullptr) return std::exchange(reserved_, nullptr);
-  port::IoRequest* slot = sink_->acquire();
-  if (slot == nullptr) {
-    waiting_for_slot_ = true;
-    sink_->wait_for_slot(*this);
-  }
-  return slot;
+  slots_->rest();
 }
 
 void UblkFrontend::submit(const Request& request, port::IoRequest& slot) {
@@ -233,7 +215,7 @@ void UblkFrontend::submit(const Request& request, port::IoRequest& slot) {
   slot.error = 0;
   if (slot.kind == IoKind::write) {
     if (const int error = kernel_->load(request, ByteSpan(slot.buffer, slot.length_bytes))) {
-      sink_->release(slot);
+      sink()->release(slot);
       return kernel_->finish(request, error);
     }
   }
@@ -242,7 +224,7 @@ void UblkFrontend::submit(const Request& request, port::IoRequest& slot) {
   slot.owner = &place;
   slot.completed = &UblkFrontend::completed;
   ++in_sink_count_;
-  sink_->submit(slot);
+  sink()->submit(slot);
 }
 
 void UblkFrontend::completed(port::IoRequest& slot) {
@@ -254,28 +236,26 @@ void UblkFrontend::done(const Request& request, port::IoRequest& slot) {
   int error = slot.error;
   if (error == 0 && slot.kind == IoKind::read)
     error = kernel_->store(request, ConstByteSpan(slot.buffer, slot.length_bytes));
-  sink_->release(slot);
+  sink()->release(slot);
   --in_sink_count_;
   // What was not done well now may be by the next hastd.
-  if (!(device_stays_ && error != 0)) kernel_->finish(request, error);
+  if (!(device_stays() && error != 0)) kernel_->finish(request, error);
   check_withdrawn();
 }
 
 void UblkFrontend::slot_freed() {
-  waiting_for_slot_ = false;
-  reserved_ = sink_->acquire();
   if (std::exchange(progress_posted_, true)) return;
-  asio::post(executor_, [this] {
+  asio::post(executor(), [this] {
     progress_posted_ = false;
-    if (!withdrawing_ && sink_ != nullptr) submit_waiting();
+    if (!withdrawing() && slots_) submit_waiting();
   });
 }
 
 void UblkFrontend::lost() {
   state_ = State::gone;
   settle();
-  if (withdrawing_) return check_withdrawn();
-  options_.log.error(
+  if (withdrawing()) return check_withdrawn();
+  log().error(
       "{} (/dev/ublkb{}) was removed by somebody else: its clients get errors. To bring it back, "
       "set the role to init and to primary again.",
       location(), index_);
@@ -283,29 +263,14 @@ void UblkFrontend::lost() {
 
 // Out of service ----------------------------------------------------------------------------------
 
-void UblkFrontend::withdraw(std::string reason, std::function<void()> done) {
-  options_.log.debug("{} is withdrawn: {}.", location(), reason);
-  withdrawn_.push_back(std::move(done));
-  if (sink_ != nullptr) {
-    begin_withdrawal();
-  } else if (!std::exchange(fresh_, false) && !comes_back()) {
-    // A role that does not serve: what a former hastd left must not be written here later on.
-    remove_devices();
-  }
-  check_withdrawn();
-}
-
-void UblkFrontend::begin_withdrawal() {
-  if (std::exchange(withdrawing_, true)) return;
+void UblkFrontend::let_go() {
   settle();
-  device_stays_ = comes_back();
   retry_timer_.cancel();
-  if (std::exchange(waiting_for_slot_, false)) sink_->cancel_wait(*this);
-  if (reserved_ != nullptr) sink_->release(*std::exchange(reserved_, nullptr));
+  slots_->stop();
   for (const Request& request : std::exchange(waiting_, {})) {
-    if (!device_stays_) kernel_->finish(request, EIO);
+    if (!device_stays()) kernel_->finish(request, EIO);
   }
-  if (state_ != State::serving || device_stays_) return;
+  if (state_ != State::serving || device_stays()) return;
   state_ = State::stopping;
   kernel_->unlink(options_.name, index_);
   kernel_->stop();
@@ -314,34 +279,22 @@ void UblkFrontend::begin_withdrawal() {
 void UblkFrontend::stopped(int error) {
   state_ = State::gone;
   if (error != 0)
-    options_.log.error("{} (/dev/ublkb{}) cannot be stopped: {}.", location(), index_,
-                       errno_text(error));
+    log().error("{} (/dev/ublkb{}) cannot be stopped: {}.", location(), index_, errno_text(error));
   check_withdrawn();
 }
 
-/// Posted: whoever called us is not called back from inside, and nothing is destroyed under it.
-void UblkFrontend::check_withdrawn() {
-  if (withdrawn_.empty() || finish_posted_ || retrying_) return;
-  if (in_sink_count_ > 0 || state_ == State::stopping) return;
-  finish_posted_ = true;
-  asio::post(executor_, [this] { finish_withdrawal(); });
+bool UblkFrontend::has_let_go() const {
+  return !retrying_ && in_sink_count_ == 0 && state_ != State::stopping;
 }
 
-void UblkFrontend::finish_withdrawal() {
-  finish_posted_ = false;
-  if (sink_ != nullptr) {
-    kernel_->detach();
-    if (device_stays_) {
-      options_.log.info("{} stays; its requests wait for the next hastd.", location());
-    } else {
-      remove_devices();
-    }
-  }
-  sink_ = nullptr;
+void UblkFrontend::end_service() {
+  kernel_->detach();
+  if (device_stays())
+    log().info("{} stays; its requests wait for the next hastd.", location());
+  else
+    remove_devices();
+  slots_.reset();
   state_ = State::none;
-  withdrawing_ = device_stays_ = false;
-  // The last of them may be followed by the end of this object.
-  for (Done& done : std::exchange(withdrawn_, {})) asio::post(executor_, std::move(done));
 }
 
 void UblkFrontend::remove_devices() {
@@ -351,18 +304,11 @@ void UblkFrontend::remove_devices() {
 void UblkFrontend::remove(std::uint32_t index) {
   kernel_->unlink(options_.name, index);
   const Result<void> removed = kernel_->remove(index);
-  if (removed) return options_.log.debug("{} was removed.", location());
+  if (removed) return log().debug("{} was removed.", location());
   const int error = removed.error().os_error;
   if (error == ENODEV || error == EINVAL) return;  // being removed already
-  options_.log.error("{} (/dev/ublkb{}) cannot be removed: {} Its clients wait until it is.",
-                     location(), index, removed.error().message());
-}
-
-/// What a former hastd left and no role claimed goes with this one, unless that comes back too.
-void UblkFrontend::stop(std::function<void()> done) {
-  HAST_ASSERT(sink_ == nullptr);
-  if (!comes_back()) remove_devices();
-  asio::post(executor_, std::move(done));
+  log().error("{} (/dev/ublkb{}) cannot be removed: {} Its clients wait until it is.", location(),
+              index, removed.error().message());
 }
 
 Result<std::unique_ptr<port::Frontend>> open_ublk(asio::any_io_executor executor,

@@ -5,10 +5,11 @@
 #pragma once
 
 #include "hast/adapter/ggate/exchange.hpp"
+#include "hast/adapter/slot_supply.hpp"
 
 namespace hast::adapter::ggate {
 
-class Pump final : private port::SlotWaiter {
+class Pump final {
  public:
   /// Told from inside the sink's callbacks too.
   class Owner {
@@ -30,7 +31,7 @@ class Pump final : private port::SlotWaiter {
 
   /// Nothing more is submitted. What the sink has is waited for; the rest is abandoned.
   void stop();
-  bool is_idle() const { return in_sink_ == 0 && pending_.empty() && reserved_ == nullptr; }
+  bool is_idle() const { return in_sink_ == 0 && pending_.empty(); }
 
   /// The volume is another size now.
   void set_volume(const port::VolumeInfo& volume) { volume_ = volume; }
@@ -42,18 +43,15 @@ class Pump final : private port::SlotWaiter {
   int prepare(Exchange& exchange) const;
   bool advance(Exchange& exchange);
   void submit_piece(Exchange& exchange, port::IoRequest& slot);
-  port::IoRequest* take_slot();
   static void completed(port::IoRequest& slot);
   void piece_done(Exchange& exchange, port::IoRequest& slot);
-  void slot_freed() override;
 
   port::RequestSink& sink_;
   Owner& owner_;
+  SlotSupply slots_;
   port::VolumeInfo volume_;
   ExchangeList pending_;  // not submitted entirely, in the order they came
   std::size_t in_sink_ = 0;
-  port::IoRequest* reserved_ = nullptr;  // a slot that was waited for
-  bool waiting_for_slot_ = false;
   bool stopped_ = false;
 };
 

@@ -1,26 +1,18 @@
 // The front-end that is a block device of Linux: /dev/hast/NAME, an NBD device of the kernel that
-// hastd attaches and serves itself over socket pairs, without a listening socket. The device is
-// the kernel's and outlives its server: what a hastd that was killed, or went to come back
-// (Departure), left waiting is taken over by serve() and removed by the roles that must not serve
-// it. Everything on the executor given at birth; the resource owns it and calls stop(), and waits
-// for its `done`, before destroying it.
+// hastd attaches and serves itself over socket pairs, without a listening socket.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <functional>
 #include <list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "hast/adapter/departure.hpp"
+#include "hast/adapter/device_frontend.hpp"
 #include "hast/adapter/nbd/connection.hpp"
 #include "hast/adapter/nbd_device/kernel.hpp"
-#include "hast/base/log.hpp"
-#include "hast/port/frontend.hpp"
 
 namespace hast::adapter::nbd_device {
 
@@ -36,36 +28,26 @@ struct NbdDeviceOptions {
   Log log;
 };
 
-class NbdDevice final : public port::Frontend, private nbd::Connection::Owner {
+class NbdDevice final : public DeviceFrontend, private nbd::Connection::Owner {
  public:
   NbdDevice(boost::asio::any_io_executor executor, std::unique_ptr<NbdKernel> kernel,
             NbdDeviceOptions options);
   ~NbdDevice() override;
 
   // port::Frontend
-  Result<void> start() override;
-  /// Errors: unsupported (a device that waits does not fit the volume), io_failed.
-  Result<void> serve(port::RequestSink& sink) override;
-  /// For good: what the sink has is answered, the rest fails, and the device goes. To come back:
-  /// what was not answered waits for the next hastd.
-  void withdraw(std::string reason, std::function<void()> done) override;
-  void stop(std::function<void()> done) override;
   std::string location() const override { return "/dev/hast/" + options_.name; }
 
   std::size_t connections() const { return connections_.size(); }
 
  private:
-  using Done = std::function<void()>;
   using Connections = std::list<std::unique_ptr<nbd::Connection>>;
   /// Connections that are not started, and the kernel's ends of their sockets.
   struct Offer;
 
-  bool comes_back() const { return options_.departure && options_.departure->comes_back(); }
   std::string backend() const { return "hast/" + options_.name; }
   Result<Offer> make_offer(std::size_t count);
   void accept(Offer offer);
 
-  Result<void> attach();
   Result<bool> take_over(const Device& device);
   Result<void> create();
   Result<void> finish_attaching(std::uint32_t index, Offer offer);
@@ -74,10 +56,14 @@ class NbdDevice final : public port::Frontend, private nbd::Connection::Owner {
 
   void reattach_later();
   void reattach();
-  void remove_devices();
   void remove(std::uint32_t index);
-  void check_withdrawn();
-  void finish_withdrawal();
+
+  // DeviceFrontend
+  Result<void> attach() override;
+  void let_go() override;
+  bool has_let_go() const override { return !reattaching_ && connections_.empty(); }
+  void end_service() override;
+  void remove_devices() override;
 
   // nbd::Connection::Owner
   nbd::Connection::Service service() const override;
@@ -85,29 +71,20 @@ class NbdDevice final : public port::Frontend, private nbd::Connection::Owner {
   void report(LogLevel level, const nbd::Connection& connection, std::string_view text) override;
   void ended(nbd::Connection& connection) override;
 
-  boost::asio::any_io_executor executor_;
   std::unique_ptr<NbdKernel> kernel_;
   const NbdDeviceOptions options_;
   nbd::ConnectionLimits limits_;
   boost::asio::steady_timer reattach_timer_;
 
   // From serve() until the withdrawal is over.
-  port::RequestSink* sink_ = nullptr;
   std::uint64_t serial_ = 0;
   std::optional<std::uint32_t> index_;
   std::size_t wanted_ = 0;  // connections the device has room for
   Connections connections_;
-  bool withdrawing_ = false;
-  bool device_stays_ = false;
-  bool reattaching_ = false;  // the timer's handler has yet to run
-  bool gone_ = false;         // somebody else removed the device
-  bool finish_posted_ = false;
+  bool reattaching_ = false;   // the timer's handler has yet to run
+  bool gone_ = false;          // somebody else removed the device
   std::size_t fruitless_ = 0;  // attempts to reattach, one after the other
   std::chrono::steady_clock::time_point last_attempt_{};
-
-  /// Started, and no role was entered yet: what a former hastd left may be about to be served.
-  bool fresh_ = false;
-  std::vector<Done> withdrawn_;  // to be told
 };
 
 /// Over the devices of this system's kernel. Errors: those of nbd_kernel().

@@ -1,13 +1,8 @@
 // The front-end that is a ublk device of Linux: /dev/hast/NAME, whose requests the kernel hands to
-// hastd through io_uring, their data straight into and out of the slots. The device is the kernel's
-// and outlives its server: what a hastd that was killed, or went to come back (Departure), left
-// waiting is taken over by serve() and removed by the roles that must not serve it. Everything on
-// the executor given at birth; the resource owns it and calls stop(), and waits for its `done`,
-// before destroying it.
+// hastd through io_uring, their data straight into and out of the slots.
 #pragma once
 
 #include <array>
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <deque>
@@ -17,10 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "hast/adapter/departure.hpp"
+#include "hast/adapter/device_frontend.hpp"
+#include "hast/adapter/slot_supply.hpp"
 #include "hast/adapter/ublk/kernel.hpp"
-#include "hast/base/log.hpp"
-#include "hast/port/frontend.hpp"
 
 namespace hast::adapter::ublk {
 
@@ -32,23 +26,14 @@ struct UblkOptions {
   Log log;
 };
 
-class UblkFrontend final : public port::Frontend,
-                           private UblkKernel::Owner,
-                           private port::SlotWaiter {
+class UblkFrontend final : public DeviceFrontend, private UblkKernel::Owner {
  public:
   UblkFrontend(boost::asio::any_io_executor executor, std::unique_ptr<UblkKernel> kernel,
                UblkOptions options);
   ~UblkFrontend() override;
 
   // port::Frontend
-  Result<void> start() override;
-  /// Errors: unsupported (a device that waits does not fit the volume), io_failed.
-  Result<void> serve(port::RequestSink& sink) override;
   void when_open(std::function<void()> done) override;
-  /// For good: what the sink has is answered, the rest fails, and the device goes. To come back:
-  /// what was not answered, and what fails now, waits for the next hastd.
-  void withdraw(std::string reason, std::function<void()> done) override;
-  void stop(std::function<void()> done) override;
   std::string location() const override { return "/dev/hast/" + options_.name; }
 
  private:
@@ -67,8 +52,7 @@ class UblkFrontend final : public port::Frontend,
     gone       // or somebody else took it
   };
 
-  bool comes_back() const { return options_.departure && options_.departure->comes_back(); }
-  Result<void> attach();
+  Result<void> attach_device();
   Result<void> create();
   Result<void> take_over(const Device& device);
   Result<void> serve_device(bool again);
@@ -80,33 +64,33 @@ class UblkFrontend final : public port::Frontend,
   int check(const Request& request) const;
   void submit_waiting();
   void submit(const Request& request, port::IoRequest& slot);
-  port::IoRequest* take_slot();
   static void completed(port::IoRequest& slot);
   void done(const Request& request, port::IoRequest& slot);
 
   void settle();
-  void begin_withdrawal();
-  void check_withdrawn();
-  void finish_withdrawal();
-  void remove_devices();
+  void slot_freed();
   void remove(std::uint32_t index);
+
+  // DeviceFrontend
+  Result<void> attach() override;
+  void let_go() override;
+  bool has_let_go() const override;
+  void end_service() override;
+  void remove_devices() override;
 
   // UblkKernel::Owner
   void arrived(const Request& request) override;
   void started(int error) override;
   void stopped(int error) override;
   void lost() override;
-  // port::SlotWaiter
-  void slot_freed() override;
 
-  boost::asio::any_io_executor executor_;
   std::unique_ptr<UblkKernel> kernel_;
   const UblkOptions options_;
   const std::uint64_t identity_;
   boost::asio::steady_timer retry_timer_;
 
   // From serve() until the withdrawal is over.
-  port::RequestSink* sink_ = nullptr;
+  std::optional<SlotSupply> slots_;
   port::VolumeInfo volume_;
   State state_ = State::none;
   std::uint32_t index_ = 0;
@@ -114,20 +98,12 @@ class UblkFrontend final : public port::Frontend,
   std::deque<Request> waiting_;  // for a slot, in the order they came; at most kDepth
   std::array<InSink, kDepth> in_sink_;
   std::size_t in_sink_count_ = 0;
-  port::IoRequest* reserved_ = nullptr;  // a slot that was waited for
-  bool waiting_for_slot_ = false;
   bool progress_posted_ = false;
-  bool withdrawing_ = false;
-  bool device_stays_ = false;
   bool retrying_ = false;  // the timer's handler has yet to run
-  bool finish_posted_ = false;
   std::size_t retries_ = 0;
 
-  /// Started, and no role was entered yet: what a former hastd left may be about to be served.
-  bool fresh_ = false;
-  std::vector<Done> withdrawn_;  // to be told
-  bool settled_ = false;         // it is known whether there is a disk
-  std::vector<Done> opened_;     // to be told
+  bool settled_ = false;      // it is known whether there is a disk
+  std::vector<Done> opened_;  // to be told
 };
 
 /// Over the devices of this system's kernel. Errors: those of ublk_kernel().
