@@ -15,7 +15,7 @@ DIR=$(mktemp -d "${TMPDIR:-/tmp}/hast.XXXXXX")
 MNT=$DIR/mnt
 NAME=gatetest$$
 PORT=$((10000 + $$ % 10000 * 2))
-PID_a='' PID_b='' PID_c='' UNITS=''
+PID_a='' PID_b='' PID_c='' PROVIDER_a='' PROVIDER_b='' UNITS=''
 SIZE=160m      # of a component
 PATIENCE=60    # seconds until a state that should come has come
 
@@ -104,6 +104,12 @@ device() { echo "/dev/hast/$NAME-$1"; }
 is_there() { [ -c "$(device "$1")" ]; }
 is_gone() { [ ! -e "$(device "$1")" ]; }
 
+# The kernel reads the component of a node by itself. It cannot read a file: then there is no PROVIDER.
+provider() { eval "echo \"\${PROVIDER_$1#/dev/}\""; }
+reads_directly() { sysctl -n kern.geom.confxml | grep -q "<read_provider>$(provider "$1")</read_provider>"; }
+reads_through() { ! reads_directly "$1"; }
+check_reads() { if [ -n "$(provider "$1")" ]; then soon reads_directly "$1"; fi; }
+
 primary() {
   hastctl "$1" role primary $NAME
   soon is_there "$1"
@@ -150,8 +156,10 @@ outlived() {
   writer=$!
   stop "$1" a
   is_there a || fail "$(device a) did not outlive its hastd"
+  [ "$1" = KILL ] || reads_through a || fail "$(device a) reads from a component that nobody vouches for"
   start a
   hastctl a role primary $NAME
+  check_reads a
   wait $writer || fail "a writer saw an error while hastd was away"
   cmp "$DIR/content" "$2" || fail "what was written is not what is read"
 }
@@ -164,6 +172,7 @@ dd if=/dev/random of="$DIR/content" bs=1m count=24 2> /dev/null
 round() {
   a=$(device a) b=$(device b)
   say "UFS on $a ($1)"
+  check_reads a
   newfs -U "$a" > /dev/null
   soon mount_it "$a"
   dd if="$DIR/content" of="$MNT/first" bs=1m 2> /dev/null
@@ -189,6 +198,8 @@ round() {
   for file in first second third; do cmp "$DIR/content" "$MNT/$file" || fail "$file differs after the failover"; done
   rm "$MNT/first"
   dd if="$DIR/content" of="$MNT/fourth" bs=1m 2> /dev/null
+
+  check_reads b
 
   say "the old primary returns, is resynced, and takes over again"
   start a
