@@ -87,7 +87,12 @@ int transfer(std::uint64_t offset_bytes, Span bytes, Once once) {
 Component::Component(int fd, std::string path, ComponentKind kind, ComponentOptions options)
     : fd_(fd), path_(std::move(path)), kind_(kind), options_(options) {}
 
-Component::~Component() { ::close(fd_); }
+Component::~Component() {
+  if (closer_)
+    closer_(fd_);
+  else
+    ::close(fd_);
+}
 
 Result<std::unique_ptr<Component>> Component::open(const std::string& path,
                                                    ComponentOptions options) {

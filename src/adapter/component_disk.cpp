@@ -7,16 +7,57 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <utility>
+#include <vector>
 
+#include "aside.hpp"
 #include "hast/adapter/disk_inline.hpp"
 #include "hast/adapter/disk_uring.hpp"
 
 namespace hast::adapter {
 
-Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::open(const std::string& path) {
-  Result<std::unique_ptr<Component>> component = Component::open(path, options_.component);
+struct ComponentDiskOpener::Closings {
+  std::size_t under_way = 0;
+  std::vector<std::function<void()>> waiting;  // to be told when there are none
+};
+
+ComponentDiskOpener::ComponentDiskOpener(DiskPool::Executor owner, DiskOptions options)
+    : owner_(std::move(owner)), options_(options), closings_(std::make_shared<Closings>()) {}
+
+void ComponentDiskOpener::open(const std::string& path, Opened opened) {
+  const auto component = std::make_shared<std::optional<Result<std::unique_ptr<Component>>>>();
+  aside(
+      owner_,
+      [component, path, options = options_.component] {
+        component->emplace(Component::open(path, options));
+      },
+      [this, component, opened = std::move(opened)] {
+        opened(disk_over(std::move(component->value())));
+      });
+}
+
+void ComponentDiskOpener::when_closed(std::function<void()> closed) {
+  if (closings_->under_way == 0) return closed();
+  closings_->waiting.push_back(std::move(closed));
+}
+
+Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::disk_over(
+    Result<std::unique_ptr<Component>> component) {
   if (!component) return std::move(component).error();
+  if (options_.closes_aside) {
+    (*component)->close_by([closings = closings_, owner = owner_](int fd) {
+      ++closings->under_way;
+      aside(
+          owner, [fd] { ::close(fd); },
+          [closings] {
+            if (--closings->under_way > 0) return;
+            for (const std::function<void()>& closed : std::exchange(closings->waiting, {}))
+              closed();
+          });
+    });
+  }
   if (InlineDisk::suits(**component))
     return std::unique_ptr<port::Disk>(std::make_unique<InlineDisk>(std::move(*component)));
   Result<std::unique_ptr<DiskPool>> pool =
@@ -37,7 +78,7 @@ Result<std::unique_ptr<port::Disk>> ComponentDiskOpener::create_sparse(const std
     remove(path);
     return Error{Errc::io_failed, error, path};
   }
-  Result<std::unique_ptr<port::Disk>> disk = open(path);
+  Result<std::unique_ptr<port::Disk>> disk = disk_over(Component::open(path, options_.component));
   if (!disk) remove(path);
   return disk;
 }

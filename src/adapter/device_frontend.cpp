@@ -62,7 +62,8 @@ void DeviceFrontend::finish_withdrawal() {
 void DeviceFrontend::stop(std::function<void()> done) {
   HAST_ASSERT(sink_ == nullptr);
   if (!comes_back()) remove_devices();
-  asio::post(executor_, std::move(done));
+  withdrawn_.push_back(std::move(done));
+  check_withdrawn();
 }
 
 }  // namespace hast::adapter

@@ -131,7 +131,7 @@ Awaitable<Result<void>> Resource::enter(Role role, Cause cause) {
     if (role == Role::secondary) co_await withdraw_frontend();  // clients learn the new reason
     if (role == Role::primary) co_await await_frontend();
   } else {
-    disk_.reset();
+    co_await close_disk();
     log_ = Log(prefix(Role::init));
   }
   co_return entered;
@@ -196,7 +196,7 @@ Awaitable<void> Resource::leave() {
   role_ = Role::init;  // from here on clients and peers are refused
   if (role == Role::primary) co_await leave_primary();
   if (role == Role::secondary) co_await leave_secondary();
-  disk_.reset();
+  co_await close_disk();
   log_ = Log(prefix(Role::init));
 }
 

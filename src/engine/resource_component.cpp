@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "hast/base/units.hpp"
@@ -11,6 +12,7 @@
 #include "hast/engine/disk_wait.hpp"
 #include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/resource.hpp"
+#include "hast/port/wakeup.hpp"
 #include "hast/wire/compression.hpp"
 
 namespace hast::engine {
@@ -38,20 +40,43 @@ Awaitable<void> Resource::wait_until(std::function<bool()> reached, port::Durati
   while (!reached() && ports_.clock.now() < end) co_await timer->wait_for(kPause);
 }
 
-Result<std::unique_ptr<LocalDisk>> Resource::open_disk() {
-  Result<std::unique_ptr<port::Disk>> disk = ports_.disks.open(settings_.local);
-  if (!disk) return std::move(disk).error();
-  return std::make_unique<LocalDisk>(std::move(disk).value(), turn_end_,
-                                     [this](int error) { flush_failed(error); });
+Awaitable<Result<std::unique_ptr<LocalDisk>>> Resource::open_disk() {
+  std::optional<Result<std::unique_ptr<port::Disk>>> disk;
+  port::Wakeup ended;
+  ports_.disks.open(settings_.local, [&](Result<std::unique_ptr<port::Disk>> opened) {
+    disk.emplace(std::move(opened));
+    ended.notify();
+  });
+  while (!disk) co_await ended.wait();
+  if (!*disk) co_return std::move(*disk).error();
+  co_return std::make_unique<LocalDisk>(std::move(*disk).value(), turn_end_,
+                                        [this](int error) { flush_failed(error); });
+}
+
+/// When it returns, others may open the component.
+Awaitable<void> Resource::close_disk() {
+  disk_.reset();
+  co_await disks_closed();
+}
+
+Awaitable<void> Resource::disks_closed() {
+  bool closed = false;
+  port::Wakeup ended;
+  ports_.disks.when_closed([&] {
+    closed = true;
+    ended.notify();
+  });
+  while (!closed) co_await ended.wait();
 }
 
 Awaitable<Result<core::Component>> Resource::open_component() {
-  Result<std::unique_ptr<LocalDisk>> disk = Errc::component_busy;
-  const auto answered = [this, &disk] {
-    disk = open_disk();
-    return disk || disk.error().code != Errc::component_busy;
-  };
-  co_await wait_until(answered, kReleaseTime);
+  const std::unique_ptr<port::Timer> timer = ports_.clock.make_timer(executor_);
+  const port::TimePoint end = ports_.clock.now() + kReleaseTime;
+  Result<std::unique_ptr<LocalDisk>> disk = co_await open_disk();
+  while (!disk && disk.error().code == Errc::component_busy && ports_.clock.now() < end) {
+    co_await timer->wait_for(kPause);
+    disk = co_await open_disk();
+  }
   if (!disk) co_return std::move(disk).error();
   disk_ = std::move(disk).value();
   Result<core::Component> component =
@@ -79,7 +104,7 @@ Awaitable<void> Resource::renew_secondary() {
   if (secondary_) {
     recent = secondary_->recent_writes();
     co_await leave_secondary();
-    disk_.reset();
+    co_await close_disk();
   }
   RepeatFilter complaints;
   while (role_ == Role::secondary && !secondary_) {
@@ -88,7 +113,7 @@ Awaitable<void> Resource::renew_secondary() {
       log_.info("The local component was opened again after its failure.");
       break;
     }
-    disk_.reset();
+    co_await close_disk();
     renewal_trouble_ = entered.error().message();
     if (complaints.passes(renewal_trouble_, ports_.clock.now()))
       log_.error(
@@ -124,7 +149,8 @@ Awaitable<Result<Attached>> Resource::take_component_back() {
   if (!primary_->component_idle()) co_return busy;
 
   disk_->close();  // it may be the very same device, which only one may have open
-  Result<std::unique_ptr<LocalDisk>> opened = open_disk();
+  co_await disks_closed();
+  Result<std::unique_ptr<LocalDisk>> opened = co_await open_disk();
   if (!opened) co_return std::move(opened).error();
   arriving_disk_ = std::move(opened).value();
   Result<core::Component> component =

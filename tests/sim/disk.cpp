@@ -219,7 +219,7 @@ SimDiskOpener::SimDiskOpener(DiskWorld world, SeededRandom random, std::string h
 
 SimDiskOpener::~SimDiskOpener() { HAST_ASSERT(disks_.empty()); }
 
-Result<std::unique_ptr<port::Disk>> SimDiskOpener::open(const std::string& path) {
+Result<std::unique_ptr<port::Disk>> SimDiskOpener::open_now(const std::string& path) {
   if (cut_) return Error{Errc::io_failed, EIO, path};
   for (const auto& [name, drive] : drives_) {
     if (name != path) continue;

@@ -110,13 +110,15 @@ class SimDiskOpener final : public port::DiskOpener {
   void remove(const std::string&) override {}
 
   void add(std::string path, Drive& drive) { drives_.emplace_back(std::move(path), &drive); }
-  Result<std::unique_ptr<port::Disk>> open(const std::string& path) override;
+  void open(const std::string& path, Opened opened) override { opened(open_now(path)); }
 
   void cut();
   void release_held();
 
  private:
   friend class SimDisk;
+
+  Result<std::unique_ptr<port::Disk>> open_now(const std::string& path);
 
   DiskWorld world_;
   SeededRandom random_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -90,7 +91,7 @@ class GateKernel {
   bool has_node(const std::string& name) {
     const std::lock_guard lock(mutex_);
     const auto found = units_.find(name);
-    return found != units_.end() && found->second->tastes_left == 0;
+    return found != units_.end() && found->second->tastes_left == 0 && !found->second->destroying;
   }
   std::uint64_t size_of(const std::string& name) {
     const std::lock_guard lock(mutex_);
@@ -112,6 +113,17 @@ class GateKernel {
   void disturb(std::vector<int> errors) {
     const std::lock_guard lock(mutex_);
     disturbances_.insert(disturbances_.end(), errors.begin(), errors.end());
+    changed_.notify_all();
+  }
+  /// Another device of this process is new, and looked at until that was answered: whoever changes
+  /// disks returns only after it.
+  void begin_tasting_elsewhere() {
+    const std::lock_guard lock(mutex_);
+    tasting_elsewhere_ = true;
+  }
+  void end_tasting_elsewhere() {
+    const std::lock_guard lock(mutex_);
+    tasting_elsewhere_ = false;
     changed_.notify_all();
   }
   /// ggatel destroy -f
@@ -150,6 +162,12 @@ class GateKernel {
   };
   using UnitPtr = std::shared_ptr<Unit>;
 
+  /// EDEADLK instead of for ever: who should have answered waits here.
+  int wait_for_tasting(std::unique_lock<std::mutex>& lock) {
+    constexpr std::chrono::seconds kPatience{5};
+    return changed_.wait_for(lock, kPatience, [this] { return !tasting_elsewhere_; }) ? 0 : EDEADLK;
+  }
+
   void enqueue(Unit& unit, const BioPtr& bio) {
     bio->request.sequence = unit.next_sequence++;
     unit.in.push_back(bio);
@@ -171,6 +189,7 @@ class GateKernel {
   std::condition_variable changed_;
   std::map<std::string, UnitPtr> units_;
   std::deque<int> disturbances_;
+  bool tasting_elsewhere_ = false;
 };
 
 class FakeGate final : public adapter::ggate::GateDevice {
@@ -220,11 +239,11 @@ class FakeGate final : public adapter::ggate::GateDevice {
   }
 
   int resize(std::uint64_t size_bytes) override {
-    const std::lock_guard lock(kernel_.mutex_);
+    std::unique_lock lock(kernel_.mutex_);
     if (!unit_ || unit_->destroying) return ENXIO;
     if (size_bytes == 0 || size_bytes % unit_->volume.sector_bytes != 0) return EINVAL;
     unit_->volume.size_bytes = size_bytes;
-    return 0;
+    return kernel_.wait_for_tasting(lock);
   }
 
   int read_from(const port::LocalCopy& copy, const port::VolumeInfo& volume) override {
@@ -247,12 +266,17 @@ class FakeGate final : public adapter::ggate::GateDevice {
     return 0;
   }
 
+  bool has_node() override { return kernel_.has_node(name_); }
+
   int destroy() override {
     {
       const std::lock_guard lock(kernel_.mutex_);
       if (killed_) return 0;
     }
-    return kernel_.destroy(name_);
+    const int error = kernel_.destroy(name_);
+    std::unique_lock lock(kernel_.mutex_);
+    const int waited = kernel_.wait_for_tasting(lock);
+    return error != 0 ? error : waited;
   }
 
   Fetched fetch(ByteSpan buffer) override {

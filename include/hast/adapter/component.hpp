@@ -6,9 +6,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "hast/base/bytes.hpp"
 #include "hast/base/log.hpp"
@@ -46,6 +48,9 @@ class Component {
   Component(const Component&) = delete;
   Component& operator=(const Component&) = delete;
 
+  /// Who closes the descriptor when this object goes, instead of the destructor.
+  void close_by(std::function<void(int fd)> closer) { closer_ = std::move(closer); }
+
   const std::string& path() const { return path_; }
   ComponentKind kind() const { return kind_; }
   int fd() const { return fd_; }
@@ -79,6 +84,7 @@ class Component {
   int remember_refusal(std::atomic<bool>& refused, int error, const char* what);
 
   int fd_;
+  std::function<void(int)> closer_;
   std::string path_;
   ComponentKind kind_;
   ComponentOptions options_;

@@ -46,11 +46,11 @@ class DeviceFrontend : public port::Frontend {
   virtual Result<void> attach() = 0;
   /// Nothing more is submitted from now on. Called once a service.
   virtual void let_go() = 0;
-  /// The sink has its slots back, and no handler has yet to run.
+  /// The sink has its slots back, no device is being removed, and no handler has yet to run.
   virtual bool has_let_go() const = 0;
   /// The service is over; the device, unless it stays, is removed here at the latest.
   virtual void end_service() = 0;
-  /// All that have the name, whoever left them.
+  /// All that have the name, whoever left them. May end later, see has_let_go().
   virtual void remove_devices() = 0;
 
   bool comes_back() const { return departure_ != nullptr && departure_->comes_back(); }

@@ -107,7 +107,9 @@ class Resource final : private core::PrimaryHost,
   void flush_failed(int error);
   Awaitable<void> renew_secondary();
   Ports ports_of_session() const;
-  Result<std::unique_ptr<LocalDisk>> open_disk();
+  Awaitable<Result<std::unique_ptr<LocalDisk>>> open_disk();
+  Awaitable<void> close_disk();
+  Awaitable<void> disks_closed();
   Awaitable<Result<core::Component>> open_component();
   Awaitable<Result<Attached>> take_component_back();
   Awaitable<Result<Discarded>> give_up_own_changes(DiscardOrder order);

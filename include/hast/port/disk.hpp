@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -68,14 +69,19 @@ class Disk {
   virtual bool completes_in_kick() const { return false; }
 };
 
-/// Opens components exclusively (locked against a second hastd). Errors: component_not_found,
-/// component_unsupported, component_busy, io_failed. Blocking but brief.
+/// Opens components exclusively (locked against a second hastd).
 class DiskOpener {
  public:
+  using Opened = std::function<void(Result<std::unique_ptr<Disk>>)>;
   virtual ~DiskOpener() = default;
-  virtual Result<std::unique_ptr<Disk>> open(const std::string& path) = 0;
+  /// `opened` may run before this returns. Errors: component_not_found, component_unsupported,
+  /// component_busy, io_failed.
+  virtual void open(const std::string& path, Opened opened) = 0;
+  /// `closed` runs once all disks of this opener that were destroyed are closed, and not locked any
+  /// more.
+  virtual void when_closed(std::function<void()> closed) { closed(); }
   /// A new regular file of that size which takes no room yet, readable by its owner only, and the
-  /// folder it is in. Errors: io_failed, also if there is such a file.
+  /// folder it is in. Blocking but brief. Errors: io_failed, also if there is such a file.
   virtual Result<std::unique_ptr<Disk>> create_sparse(const std::string& path,
                                                       std::uint64_t size_bytes) = 0;
   virtual void remove(const std::string& path) = 0;  // of what create_sparse() made

@@ -2,6 +2,10 @@
 
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "../aside.hpp"
 
 namespace hast::adapter::ggate {
 
@@ -12,14 +16,15 @@ GgateFrontend::GgateFrontend(asio::any_io_executor executor, std::unique_ptr<Gat
     : DeviceFrontend(std::move(executor), options.departure, options.log),
       device_(std::move(device)),
       options_(std::move(options)),
-      nudge_timer_(this->executor()) {}
+      nudge_timer_(this->executor()),
+      look_timer_(this->executor()) {}
 
-GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_); }
+GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && aside_ == 0 && !looking_); }
 
 // Into service ------------------------------------------------------------------------------------
 
 Result<void> GgateFrontend::attach() {
-  HAST_ASSERT(!pump_);
+  HAST_ASSERT(!pump_ && aside_ == 0);
   if (Result<void> made = make_device(sink()->volume()); !made) return made;
   reported_error_ = 0;
   reads_directly_ = false;
@@ -29,12 +34,15 @@ Result<void> GgateFrontend::attach() {
   if (!started) {
     pump_.reset();
     intake_.reset();
-    remove_devices();
+    removed(device_->destroy());  // there are no threads to do it aside
+    return started;
   }
-  return started;
+  if (misses_size_) resize_device(sink()->volume().size_bytes);
+  return {};
 }
 
 Result<void> GgateFrontend::make_device(const port::VolumeInfo& volume) {
+  misses_size_ = false;
   const int error = device_->create(volume);
   if (error == EEXIST) return take_over(volume);
   if (error != 0) return failure(error, "cannot be created");
@@ -54,10 +62,7 @@ Result<void> GgateFrontend::take_over(const port::VolumeInfo& volume) {
   if (const int error = device_->read_through())
     return failure(error, "goes on reading from a component by itself");
   // Without a node nobody knows its size: it was left before anyone could have opened it.
-  if (!found || found->size_bytes != volume.size_bytes) {
-    if (const int error = device_->resize(volume.size_bytes))
-      return failure(error, "cannot be resized to the volume");
-  }
+  misses_size_ = !found || found->size_bytes != volume.size_bytes;
   log().info("Took over {}, which was waiting for a hastd.", location());
   return {};
 }
@@ -143,16 +148,58 @@ void GgateFrontend::end_direct_reads() {
       "role to init and to primary again.",
       location(), errno_text(error));
   reported_error_ = ENXIO;  // what the intake will find
-  remove_devices();
+  removed(device_->destroy());
 }
 
 Result<void> GgateFrontend::volume_resized() {
   if (!pump_ || withdrawing()) return Error{Errc::wrong_role, 0, location() + " is not served"};
   const port::VolumeInfo volume = sink()->volume();
   pump_->set_volume(volume);
-  if (const int error = device_->resize(volume.size_bytes))
-    return failure(error, "cannot be resized");
+  resize_device(volume.size_bytes);
   return {};
+}
+
+/// The kernel looks anew at a device that has another size, and waits for our answers.
+void GgateFrontend::resize_device(std::uint64_t size_bytes) {
+  call_aside([this, size_bytes] { return device_->resize(size_bytes); },
+             [this](int error) {
+               if (error == 0 || withdrawing()) return;
+               log().error("{} cannot be resized to the volume: {}.", location(),
+                           errno_text(error));
+             });
+}
+
+void GgateFrontend::call_aside(std::function<int()> call, std::function<void(int)> ended) {
+  ++aside_;
+  const auto error = std::make_shared<int>(0);
+  aside(
+      executor(), [error, call = std::move(call)] { *error = call(); },
+      [this, error, ended = std::move(ended)] {
+        --aside_;
+        ended(*error);
+        check_withdrawn();
+      });
+}
+
+// Being found -------------------------------------------------------------------------------------
+
+void GgateFrontend::when_open(std::function<void()> done) {
+  opened_.push_back(std::move(done));
+  if (!looking_) look_for_node();
+}
+
+/// It appears once those who look at new devices were answered.
+void GgateFrontend::look_for_node() {
+  if (!pump_ || withdrawing() || device_->has_node()) {
+    for (const std::function<void()>& opened : std::exchange(opened_, {})) opened();
+    return check_withdrawn();
+  }
+  looking_ = true;
+  look_timer_.expires_after(options_.look_interval);
+  look_timer_.async_wait([this](const boost::system::error_code&) {
+    looking_ = false;
+    look_for_node();
+  });
 }
 
 // Out of service ----------------------------------------------------------------------------------
@@ -163,10 +210,16 @@ void GgateFrontend::let_go() {
   if (!device_stays()) remove_devices();
   pump_->stop();
   nudge();
+  look_timer_.cancel();
 }
 
+/// The kernel comes back from it when it has looked at all new devices: another one of ours may be
+/// among them, and has to be served meanwhile.
 void GgateFrontend::remove_devices() {
-  const int error = device_->destroy();
+  call_aside([this] { return device_->destroy(); }, [this](int error) { removed(error); });
+}
+
+void GgateFrontend::removed(int error) {
   if (error == 0) return log().debug("{} was removed.", location());
   if (error == ENXIO) return;
   log().error(
@@ -193,7 +246,8 @@ void GgateFrontend::intake_ended() {
 }
 
 bool GgateFrontend::has_let_go() const {
-  return !nudging_ && (!pump_ || (intake_->has_ended() && pump_->is_idle()));
+  return aside_ == 0 && !nudging_ && !looking_ &&
+         (!pump_ || (intake_->has_ended() && pump_->is_idle()));
 }
 
 void GgateFrontend::end_service() {

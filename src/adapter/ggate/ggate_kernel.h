@@ -33,7 +33,7 @@ int hast_gate_create(int fd, const char* name, uint64_t size_bytes, uint32_t sec
 /* All requests that were taken and not finished are handed out again; `unit` is filled in. */
 int hast_gate_cancel(int fd, const char* name, int* unit);
 int hast_gate_resize(int fd, int unit, uint64_t size_bytes);
-int hast_gate_destroy(int fd, const char* name);
+int hast_gate_destroy(int fd, int unit);
 /* The volume must lie in the provider, and begin there at a multiple of its sector size: a kernel
  * that has to find out keeps GEOM locked for ever. */
 int hast_gate_read_from(int fd, int unit, const char* provider, uint64_t offset_bytes);

@@ -129,14 +129,13 @@ int hast_gate_reads_come(int fd, int unit, uint64_t offset_bytes) {
   return error == EINVAL ? 0 : error == 0 ? EBUSY : error;
 }
 
-int hast_gate_destroy(int fd, const char* name) {
+int hast_gate_destroy(int fd, int unit) {
   struct g_gate_ctl_destroy destroy;
   memset(&destroy, 0, sizeof destroy);
   destroy.gctl_version = G_GATE_VERSION;
-  destroy.gctl_unit = G_GATE_NAME_GIVEN;
+  destroy.gctl_unit = unit;
   destroy.gctl_force = 1;
-  const int error = copy_name(destroy.gctl_name, name);
-  return error != 0 ? error : call(fd, G_GATE_CMD_DESTROY, &destroy);
+  return call(fd, G_GATE_CMD_DESTROY, &destroy);
 }
 
 static enum hast_gate_command command_of(unsigned command) {

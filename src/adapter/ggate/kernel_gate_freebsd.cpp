@@ -7,15 +7,20 @@
 #include <sys/ioctl.h>
 #include <sys/linker.h>
 #include <sys/param.h>
+#include <sys/sysctl.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include "../confine.hpp"
+#include "geom_tree.hpp"
 #include "ggate_kernel.h"
 #include "hast/adapter/ggate/gate_device.hpp"
 #include "hast/base/units.hpp"
@@ -26,6 +31,9 @@ namespace {
 
 constexpr const char* kControlPath = "/dev/ggctl";
 constexpr const char* kModule = "geom_gate";
+constexpr const char* kTree = "kern.geom.confxml";
+constexpr std::chrono::seconds kReadsEndTime{10};
+constexpr std::chrono::milliseconds kReadsPause{10};
 
 /// Ends a START that sleeps; all other threads of hastd are as little disturbed by it.
 constexpr int kWakeSignal = SIGUSR1;
@@ -49,6 +57,18 @@ GateCommand command_of(hast_gate_command command) {
 /// The kernel looks names up in a table where a device that is being created has none yet, and
 /// falls over it (seen in its source): whatever finds a device by its name waits for creations.
 std::mutex names_mutex;
+
+/// The kernel's own description of all its disks; empty if it gives none.
+std::string geom_tree() {
+  for (;;) {
+    std::size_t size = 0;
+    if (::sysctlbyname(kTree, nullptr, &size, nullptr, 0) != 0) return {};
+    size += size / 4;  // it may grow meanwhile
+    std::string tree(size, '\0');
+    if (::sysctlbyname(kTree, tree.data(), &size, nullptr, 0) == 0) return tree.substr(0, size);
+    if (errno != ENOMEM) return {};
+  }
+}
 
 class Descriptor {
  public:
@@ -85,17 +105,18 @@ class KernelGate final : public GateDevice {
     return hast_gate_create(control_.fd(), name_.c_str(), volume.size_bytes, volume.sector_bytes,
                             &unit_);
   }
-  int adopt() override {
-    const std::lock_guard lock(names_mutex);
-    return hast_gate_cancel(control_.fd(), name_.c_str(), &unit_);
-  }
+  int adopt() override { return cancel(unit_); }
   int resize(std::uint64_t size_bytes) override {
     return hast_gate_resize(control_.fd(), unit_, size_bytes);
   }
   int destroy() override {
-    const std::lock_guard lock(names_mutex);
-    return hast_gate_destroy(control_.fd(), name_.c_str());
+    int unit = -1;  // by its name: the one we knew may be somebody else's by now
+    if (const int error = cancel(unit)) return error;
+    if (const int error = hast_gate_read_through(control_.fd(), unit)) return error;
+    if (!reads_end()) return EBUSY;
+    return hast_gate_destroy(control_.fd(), unit);
   }
+  bool has_node() override { return ::access(("/dev/" + name_).c_str(), F_OK) == 0; }
 
   Result<port::VolumeInfo> existing() override {
     Result<port::VolumeInfo> found = geometry_of("/dev/" + name_);
@@ -144,6 +165,21 @@ class KernelGate final : public GateDevice {
   }
 
  private:
+  int cancel(int& unit) const {
+    const std::lock_guard lock(names_mutex);
+    return hast_gate_cancel(control_.fd(), name_.c_str(), &unit);
+  }
+
+  /// Those that were under way when the kernel was told to ask us. False: they do not.
+  bool reads_end() const {
+    const auto end = std::chrono::steady_clock::now() + kReadsEndTime;
+    while (reads_component(geom_tree(), name_)) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(kReadsPause);
+    }
+    return true;
+  }
+
   const Descriptor control_;
   const std::string name_;
   int unit_ = -1;                             // written before the threads start

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "hast/adapter/component_disk.hpp"
+#include "opened_by.hpp"
 #include "os_answers.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
@@ -134,7 +135,7 @@ TEST_CASE("A file in memory gets inline calls, one on a disk does not") {
   { std::ofstream(path).put('x'); }
   std::filesystem::resize_file(path, kSize);
   {
-    const auto disk = opener.open(path);
+    const auto disk = test::opened_by(opener, io, path);
     REQUIRE(disk);
     CHECK(dynamic_cast<InlineDisk*>(disk->get()) != nullptr);
   }

@@ -21,6 +21,7 @@
 #include "hast/adapter/component_disk.hpp"
 #include "hast/adapter/disk_uring.hpp"
 #include "hast/base/error.hpp"
+#include "opened_by.hpp"
 #include "os_answers.hpp"
 #include "support/catch.hpp"
 #include "temp_dir.hpp"
@@ -154,16 +155,38 @@ TEST_CASE("A disk that cannot be opened says why") {
   const TempDir dir;
   asio::io_context io;
   ComponentDiskOpener opener(io.get_executor());
-  const auto opened = opener.open(dir.file("missing"));
+  const auto opened = test::opened_by(opener, io, dir.file("missing"));
   REQUIRE(!opened);
   CHECK(opened.error().code == Errc::component_not_found);
   const std::string path = dir.make_file("data", kSize);
-  const auto first = opener.open(path);
+  const auto first = test::opened_by(opener, io, path);
   REQUIRE(first);
   CHECK((*first)->geometry().size_bytes == kSize);
-  const auto second = opener.open(path);
+  const auto second = test::opened_by(opener, io, path);
   REQUIRE(!second);
   CHECK(second.error().code == Errc::component_busy);
+}
+
+TEST_CASE("A disk that is closed aside is closed, and free for others, when that is told") {
+  const TempDir dir;
+  asio::io_context io;
+  DiskOptions options;
+  options.closes_aside = true;
+  ComponentDiskOpener opener(io.get_executor(), options);
+  const std::string path = dir.make_file("data", kSize);
+  int told = 0;
+  opener.when_closed([&] { ++told; });
+  CHECK(told == 1);  // nothing was ever open
+  for (int round = 0; round < 50; ++round) {
+    auto disk = test::opened_by(opener, io, path);
+    REQUIRE(disk);
+    disk->reset();
+    bool closed = false;
+    opener.when_closed([&] { closed = true; });
+    CHECK_FALSE(closed);
+    test::run_until(io, [&] { return closed; });
+    CHECK(Component::open(path));
+  }
 }
 
 TEST_CASE("An operation completes once, on the owner's executor, never inside submit") {

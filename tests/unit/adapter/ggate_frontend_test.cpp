@@ -405,8 +405,8 @@ TEST_CASE("a withdrawal under I/O ends when the volume has its slots back") {
   daemon.run_until([&] { return daemon.sink.submitted() == 4 && kernel.taken(kName) == 8; });
   bool done = false;
   daemon.frontend->withdraw("demotion", [&] { done = true; });
-  for (const auto& write : writes) CHECK(kernel.result(write).error == ENXIO);
-  CHECK_FALSE(kernel.exists(kName));
+  for (const auto& write : writes) CHECK(daemon.wait(write).error == ENXIO);
+  daemon.run_until([&] { return !kernel.exists(kName); });
   for (int i = 0; i < 20; ++i) {
     daemon.settle();
     std::this_thread::sleep_for(1ms);
@@ -417,6 +417,58 @@ TEST_CASE("a withdrawal under I/O ends when the volume has its slots back") {
   daemon.sink.unhold();
   daemon.run_until([&] { return done; });
   CHECK(daemon.sink.all_free());
+}
+
+TEST_CASE("a gate device is removed and resized while another one of this process is looked at") {
+  GateKernel kernel;
+  Daemon daemon(kernel);
+  daemon.serve();
+  daemon.await_node();
+  // The other one is served by the same loop; what waits for it must not stop that.
+  kernel.begin_tasting_elsewhere();
+  auto answer_there = [&] { asio::post(daemon.context, [&] { kernel.end_tasting_elsewhere(); }); };
+  SECTION("removed") {
+    bool done = false;
+    daemon.frontend->withdraw("demotion", [&] { done = true; });
+    answer_there();
+    daemon.run_until([&] { return done; });
+    CHECK_FALSE(kernel.exists(kName));
+    CHECK_FALSE(daemon.logged("cannot be removed"));
+  }
+  SECTION("resized") {
+    CHECK(daemon.frontend->volume_resized());
+    answer_there();
+    CHECK(daemon.write(0, filled(512, 1)) == 0);
+    daemon.withdraw();
+    CHECK_FALSE(daemon.logged("cannot be resized"));
+  }
+}
+
+TEST_CASE("who waits for a gate device is told when there is a node, or that there will be none") {
+  GateKernel kernel;
+  Daemon daemon(kernel);
+  bool open = false;
+  daemon.frontend->when_open([&] { open = true; });
+  CHECK(open);  // nothing is served
+  daemon.sink.hold();
+  daemon.serve();
+  open = false;
+  daemon.frontend->when_open([&] { open = true; });
+  daemon.run_until([&] { return kernel.taken(kName) > 0; });
+  CHECK_FALSE(open);
+  SECTION("there is one") {
+    daemon.sink.unhold();
+    daemon.run_until([&] { return open; });
+    CHECK(kernel.has_node(kName));
+  }
+  SECTION("there will be none") {
+    bool done = false;
+    daemon.frontend->withdraw("demotion", [&] { done = true; });
+    daemon.run_until([&] { return open; });
+    CHECK_FALSE(kernel.has_node(kName));
+    daemon.sink.unhold();
+    daemon.run_until([&] { return done; });
+  }
 }
 
 TEST_CASE("a gate device that cannot be removed does not hold up the withdrawal, and is said") {
@@ -489,7 +541,7 @@ TEST_CASE("a gate device is taken over by a larger volume and refused by one it 
   SECTION("larger") {
     Daemon next(kernel, {16 * kMiB, 512, 64});
     next.serve();
-    CHECK(kernel.size_of(kName) == 16 * kMiB);
+    next.run_until([&] { return kernel.size_of(kName) == 16 * kMiB; });
     CHECK(next.write(12 * kMiB, filled(512, 1)) == 0);
   }
   SECTION("smaller") {
@@ -526,7 +578,7 @@ TEST_CASE("a gate device whose maker died before its node appeared gets the volu
   REQUIRE_FALSE(kernel.has_node(kName));
   Daemon next(kernel, {4 * kMiB, 512, 64});
   next.serve();
-  CHECK(kernel.size_of(kName) == 4 * kMiB);
+  next.run_until([&] { return kernel.size_of(kName) == 4 * kMiB; });
   next.await_node();
   CHECK(next.write(0, filled(512, 1)) == 0);
 }

@@ -3,9 +3,11 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hast/adapter/device_frontend.hpp"
 #include "hast/adapter/ggate/intake.hpp"
@@ -15,10 +17,12 @@ namespace hast::adapter::ggate {
 
 struct GgateOptions {
   IntakeLimits limits;
-  bool direct_reads = true;              // by the kernel, from the component, while that is current
+  bool direct_reads = false;             // by the kernel, from the component, while that is current
   const Departure* departure = nullptr;  // outlives the front-end; nullptr: always for good
   /// How often threads that sleep in the kernel are woken until they have noticed the end.
   std::chrono::milliseconds nudge_interval{20};
+  /// How often a new device is looked for in /dev.
+  std::chrono::milliseconds look_interval{5};
   Log log;
 };
 
@@ -29,6 +33,7 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   ~GgateFrontend() override;
 
   // port::Frontend
+  void when_open(std::function<void()> done) override;
   /// The kernel reads from there, if it can. A device that cannot be kept from it is removed.
   void read_from(const std::optional<port::LocalCopy>& copy) override;
   std::string location() const override { return "/dev/" + device_->name(); }
@@ -50,6 +55,10 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   Error misfit(const port::VolumeInfo& found, const port::VolumeInfo& volume) const;
   Error failure(int error, const char* what) const;
   void end_direct_reads();
+  void resize_device(std::uint64_t size_bytes);
+  void call_aside(std::function<int()> call, std::function<void(int error)> ended);
+  void removed(int error);
+  void look_for_node();
   void nudge();
   void answer(Exchange& exchange);
 
@@ -64,14 +73,20 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   std::unique_ptr<GateDevice> device_;
   const GgateOptions options_;
   boost::asio::steady_timer nudge_timer_;
+  boost::asio::steady_timer look_timer_;
 
   // From serve() until the withdrawal is over.
   std::optional<Pump> pump_;
   std::optional<Intake> intake_;
   bool reads_directly_ = false;  // the kernel does, past hastd
+  bool misses_size_ = false;     // the device that was taken over is to be resized
   bool nudging_ = false;         // the timer's handler has yet to run
+  bool looking_ = false;         // likewise
   bool progress_posted_ = false;
   int reported_error_ = 0;
+  std::vector<std::function<void()>> opened_;  // to be told once there is a node
+
+  std::size_t aside_ = 0;  // calls that may wait, under way
 };
 
 }  // namespace hast::adapter::ggate

@@ -1,7 +1,8 @@
 // GateDevice: one device of GEOM gate as its server sees it, named when it was made. The kernel's
 // is kernel_gate(); tests have one that behaves as a kernel was observed to behave. All calls come
-// from the executor of the resource, except fetch(), which blocks and comes from threads of its
-// own. Results are errno of this host, 0 for success. Owned by the front-end.
+// from the executor of the resource, except those that may wait for requests of this or another
+// device to be answered: fetch(), resize() and destroy() come from threads of their own, one at a
+// time but for fetch(). Results are errno of this host, 0 for success. Owned by the front-end.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +54,11 @@ class GateDevice {
   virtual int adopt() = 0;
   virtual int resize(std::uint64_t size_bytes) = 0;
   /// Removes the device that has the name, open or not: everything queued or taken fails with
-  /// ENXIO. ENXIO: there is none.
+  /// ENXIO. ENXIO: there is none. EBUSY: the kernel is reading from the component by itself, and
+  /// does not come to an end; it would fall over a device that goes meanwhile.
   virtual int destroy() = 0;
+  /// It can be found in /dev.
+  virtual bool has_node() = 0;
 
   /// From now on the kernel answers reads from there by itself; it asks for those that fail.
   /// Errors, with nothing changed: EINVAL (no provider of GEOM, or the volume does not lie in it),
