@@ -22,7 +22,7 @@ std::string text_of(const FrontendConfig& frontend) {
     text += fmt::format(" (connections {}, dead_timeout {})", frontend.connections,
                         frontend.dead_timeout_s);
   }
-  if (frontend.type == FrontendType::ggate && !frontend.direct_reads) text += " (direct_reads off)";
+  if (frontend.type == FrontendType::ggate && frontend.direct_reads) text += " (direct_reads)";
   return text;
 }
 

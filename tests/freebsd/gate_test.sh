@@ -124,6 +124,7 @@ resources:
   $NAME:
     replication: fullsync
     timeout: 10
+    frontend: { type: ggate, direct_reads: true } # of providers: the kernel cannot read files by itself
     nodes:
       a: { name: $NAME-a, local: $1, remote: "tcp://127.0.0.1:$((PORT + 1))", source: tcp://127.0.0.1 }
       b: { name: $NAME-b, local: $2, remote: "tcp://127.0.0.1:$PORT", source: tcp://127.0.0.1 }

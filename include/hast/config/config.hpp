@@ -48,7 +48,7 @@ struct FrontendConfig {
   std::uint32_t connections = 1;          // 1..kMaxConnections
   std::uint32_t dead_timeout_s = 300;     // 1..kMaxTimeoutSeconds
   // Of ggate.
-  bool direct_reads = true;  // by the kernel, from the component
+  bool direct_reads = false;  // by the kernel, from the component: docs/decisions/006
 
   bool operator==(const FrontendConfig&) const = default;
 };

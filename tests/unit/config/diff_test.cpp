@@ -88,9 +88,9 @@ TEST_CASE("each key of a resource is one change in its own words") {
        Kind::frontend, "resource b: frontend changed from nbd to ggate", Effect::restart},
       {[](auto& r) {
          r.frontend = {FrontendType::ggate};
-         r.frontend.direct_reads = false;
+         r.frontend.direct_reads = true;
        },
-       Kind::frontend, "resource b: frontend changed from nbd to ggate (direct_reads off)",
+       Kind::frontend, "resource b: frontend changed from nbd to ggate (direct_reads)",
        Effect::restart},
       {[](auto& r) {
          r.frontend.type = FrontendType::nbd_device;

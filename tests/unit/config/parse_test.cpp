@@ -209,13 +209,13 @@ TEST_CASE("the front-end follows type, listen and platform") {
     const Config config = parsed(resource_with("    frontend: {type: ublk}\n"));
     CHECK(config.resources[0].frontend == FrontendConfig{FrontendType::ublk, std::nullopt});
   }
-  SECTION("the kernel reads a gate device's component by itself unless it is told not to") {
-    CHECK(
+  SECTION("the kernel reads a gate device's component by itself only if it is told to") {
+    CHECK_FALSE(
         parsed(resource_with("    frontend: {type: ggate}\n")).resources[0].frontend.direct_reads);
     const Config config = parsed(
-        "resources: {r: {local: /l, frontend: {type: ggate, direct_reads: false}, "
+        "resources: {r: {local: /l, frontend: {type: ggate, direct_reads: true}, "
         "nodes: {nodea: {remote: none}}}}");
-    CHECK_FALSE(config.resources[0].frontend.direct_reads);
+    CHECK(config.resources[0].frontend.direct_reads);
   }
   SECTION("a node may turn the resource's device into an export") {
     const Config config = parsed(
