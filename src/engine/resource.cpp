@@ -124,6 +124,7 @@ Awaitable<void> Resource::replace_frontend(std::unique_ptr<port::Frontend> front
 Awaitable<Result<void>> Resource::enter(Role role, Cause cause) {
   log_ = Log(prefix(role));
   Result<void> entered;
+  if (role != Role::init) co_await prepare_frontend();
   if (role == Role::primary) entered = co_await enter_primary(cause);
   if (role == Role::secondary) entered = co_await enter_secondary();
   if (entered) {
@@ -255,6 +256,17 @@ Awaitable<void> Resource::tick() {
 std::string Resource::frontend_reason() const {
   return "resource " + settings_.name + " is " + std::string(to_string(role_)) +
          " on this node, not primary";
+}
+
+Awaitable<void> Resource::prepare_frontend() {
+  if (!frontend_) co_return;
+  bool prepared = false;
+  port::Wakeup ended;
+  frontend_->prepare([&] {
+    prepared = true;
+    ended.notify();
+  });
+  while (!prepared) co_await ended.wait();
 }
 
 /// Whoever made this node primary finds its device. Not for ever: what looks at a new device reads

@@ -267,6 +267,9 @@ class FakeGate final : public adapter::ggate::GateDevice {
   }
 
   bool has_node() override { return kernel_.has_node(name_); }
+  int remove_unseen() override {
+    return kernel_.exists(name_) && !kernel_.has_node(name_) ? kernel_.destroy(name_) : 0;
+  }
 
   int destroy() override {
     {

@@ -119,6 +119,7 @@ class Resource final : private core::PrimaryHost,
   Awaitable<void> leave_primary();
   Awaitable<void> leave_secondary();
   Awaitable<void> restart_role();
+  Awaitable<void> prepare_frontend();
   Awaitable<void> await_frontend();
   Awaitable<void> withdraw_frontend();
   Awaitable<void> stop_frontend();

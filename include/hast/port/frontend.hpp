@@ -83,6 +83,9 @@ class Frontend {
   virtual ~Frontend() = default;
   /// Starts listening; clients are refused with the `reason` given to withdraw() until serve().
   virtual Result<void> start() = 0;
+  /// Before the component is opened for a role: `done` runs when nothing that a former server left
+  /// can hold that up.
+  virtual void prepare(std::function<void()> done) { done(); }
   /// Opens the volume to clients. The sink outlives the matching withdraw().
   virtual Result<void> serve(RequestSink& sink) = 0;
   /// `done` runs once clients find what serve() opened, or it is clear that they will not.

@@ -23,6 +23,14 @@ GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && aside_ == 0 && !looking_
 
 // Into service ------------------------------------------------------------------------------------
 
+void GgateFrontend::prepare(std::function<void()> done) {
+  call_aside([this] { return device_->remove_unseen(); },
+             [this, done = std::move(done)](int error) {
+               if (error != 0 && error != ENXIO) removed(error);
+               done();
+             });
+}
+
 Result<void> GgateFrontend::attach() {
   HAST_ASSERT(!pump_ && aside_ == 0);
   if (Result<void> made = make_device(sink()->volume()); !made) return made;

@@ -1,6 +1,7 @@
 #include "geom_tree.hpp"
 
-#include <string>
+#include <charconv>
+#include <system_error>
 
 namespace hast::adapter::ggate {
 
@@ -14,19 +15,29 @@ std::string_view part(std::string_view text, std::string_view begin, std::string
   return rest.substr(0, rest.find(end));
 }
 
-}  // namespace
-
-// Names are unique within a class only: what puts the node into /dev is a geom of the same name,
-// and always has a consumer.
-bool reads_component(std::string_view tree, std::string_view name) {
+/// What is said of the gate device of that name; empty: there is none. Names are unique within a
+/// class only: what puts the node into /dev is a geom of the same name, and always has a consumer.
+std::string_view gate(std::string_view tree, std::string_view name) {
   std::string_view gates = part(tree, "<name>GATE</name>", "</class>");
   for (;;) {
     const std::string_view geom = part(gates, "<geom id=", "</geom>");
-    if (geom.empty()) return false;
-    if (part(geom, "<name>", "</name>") == name)
-      return geom.find("<consumer id=") != std::string_view::npos;
+    if (geom.empty() || part(geom, "<name>", "</name>") == name) return geom;
     gates = gates.substr(static_cast<std::size_t>(geom.data() - gates.data()) + geom.size());
   }
+}
+
+}  // namespace
+
+std::optional<int> unit_of(std::string_view tree, std::string_view name) {
+  const std::string_view number = part(gate(tree, name), "<unit>", "</unit>");
+  int unit = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), unit);
+  if (error != std::errc{} || end != number.data() + number.size()) return std::nullopt;
+  return unit;
+}
+
+bool reads_component(std::string_view tree, std::string_view name) {
+  return gate(tree, name).find("<consumer id=") != std::string_view::npos;
 }
 
 }  // namespace hast::adapter::ggate

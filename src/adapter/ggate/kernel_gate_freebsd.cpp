@@ -116,6 +116,11 @@ class KernelGate final : public GateDevice {
     if (!reads_end()) return EBUSY;
     return hast_gate_destroy(control_.fd(), unit);
   }
+  int remove_unseen() override {
+    if (has_node()) return 0;
+    const std::optional<int> unit = unit_of(geom_tree(), name_);
+    return unit ? hast_gate_destroy(control_.fd(), *unit) : 0;
+  }
   bool has_node() override { return ::access(("/dev/" + name_).c_str(), F_OK) == 0; }
 
   Result<port::VolumeInfo> existing() override {

@@ -583,6 +583,34 @@ TEST_CASE("a gate device whose maker died before its node appeared gets the volu
   CHECK(next.write(0, filled(512, 1)) == 0);
 }
 
+TEST_CASE("a gate device that nobody could open yet is removed before its component is opened") {
+  GateKernel kernel;
+  Daemon killed(kernel);
+  killed.serve();
+  SECTION("it has no node") {
+    killed.kill();
+    Daemon next(kernel);
+    bool prepared = false;
+    next.frontend->prepare([&] { prepared = true; });
+    CHECK_FALSE(prepared);
+    next.run_until([&] { return prepared; });
+    CHECK_FALSE(kernel.exists(kName));
+    next.serve();
+    next.await_node();
+  }
+  SECTION("it has one: somebody may wait for it") {
+    killed.await_node();
+    killed.kill();
+    const auto waiting = kernel.write(kName, 0, filled(512, 1));
+    Daemon next(kernel);
+    bool prepared = false;
+    next.frontend->prepare([&] { prepared = true; });
+    next.run_until([&] { return prepared; });
+    next.serve();
+    CHECK(next.wait(waiting).error == 0);
+  }
+}
+
 TEST_CASE("a gate device left behind is removed by the role secondary and by a stop for good") {
   GateKernel kernel;
   {

@@ -33,6 +33,7 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   ~GgateFrontend() override;
 
   // port::Frontend
+  void prepare(std::function<void()> done) override;
   void when_open(std::function<void()> done) override;
   /// The kernel reads from there, if it can. A device that cannot be kept from it is removed.
   void read_from(const std::optional<port::LocalCopy>& copy) override;

@@ -59,6 +59,10 @@ class GateDevice {
   virtual int destroy() = 0;
   /// It can be found in /dev.
   virtual bool has_node() = 0;
+  /// Removes the device that has the name if it never had a node: its server died while the kernel
+  /// looked at it, and the kernel goes on waiting. Till then nobody opens or closes any disk for
+  /// writing, that server included, whose component stays locked. From a thread of its own.
+  virtual int remove_unseen() = 0;
 
   /// From now on the kernel answers reads from there by itself; it asks for those that fail.
   /// Errors, with nothing changed: EINVAL (no provider of GEOM, or the volume does not lie in it),
