@@ -27,6 +27,7 @@ constexpr port::Duration kPause = 10ms;
 constexpr port::Duration kAttachTime = 20s;
 /// The kernel may close what a killed process had open a moment after its end.
 constexpr port::Duration kReleaseTime = 2s;
+constexpr port::Duration kOpenTime = 5s;
 constexpr std::uint64_t kCopyBytes = kMiB;
 /// How long a primary may take to hear of the error, and between two attempts to open it again.
 constexpr port::Duration kParting = 1s;
@@ -43,10 +44,18 @@ Awaitable<void> Resource::wait_until(std::function<bool()> reached, port::Durati
 Awaitable<Result<std::unique_ptr<LocalDisk>>> Resource::open_disk() {
   std::optional<Result<std::unique_ptr<port::Disk>>> disk;
   port::Wakeup ended;
+  const std::unique_ptr<port::Timer> patience = ports_.clock.make_timer(executor_);
   ports_.disks.open(settings_.local, [&](Result<std::unique_ptr<port::Disk>> opened) {
     disk.emplace(std::move(opened));
+    patience->cancel();
     ended.notify();
   });
+  if (!disk) (void)co_await patience->wait_for(kOpenTime);
+  if (!disk)
+    log_.warning(
+        "{} is still not open. The system may be waiting for a disk that does not answer, or for a "
+        "device that a hastd left when it died.",
+        settings_.local);
   while (!disk) co_await ended.wait();
   if (!*disk) co_return std::move(*disk).error();
   co_return std::make_unique<LocalDisk>(std::move(*disk).value(), turn_end_,

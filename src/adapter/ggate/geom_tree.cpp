@@ -1,8 +1,5 @@
 #include "geom_tree.hpp"
 
-#include <charconv>
-#include <system_error>
-
 namespace hast::adapter::ggate {
 
 namespace {
@@ -27,14 +24,6 @@ std::string_view gate(std::string_view tree, std::string_view name) {
 }
 
 }  // namespace
-
-std::optional<int> unit_of(std::string_view tree, std::string_view name) {
-  const std::string_view number = part(gate(tree, name), "<unit>", "</unit>");
-  int unit = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), unit);
-  if (error != std::errc{} || end != number.data() + number.size()) return std::nullopt;
-  return unit;
-}
 
 bool reads_component(std::string_view tree, std::string_view name) {
   return gate(tree, name).find("<consumer id=") != std::string_view::npos;

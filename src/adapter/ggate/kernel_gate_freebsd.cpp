@@ -10,8 +10,10 @@
 #include <sys/sysctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -32,6 +34,7 @@ namespace {
 constexpr const char* kControlPath = "/dev/ggctl";
 constexpr const char* kModule = "geom_gate";
 constexpr const char* kTree = "kern.geom.confxml";
+constexpr std::chrono::seconds kAnswerTime{1};
 constexpr std::chrono::seconds kReadsEndTime{10};
 constexpr std::chrono::milliseconds kReadsPause{10};
 
@@ -95,6 +98,47 @@ Result<port::VolumeInfo> geometry_of(const std::string& path) {
   return port::VolumeInfo{static_cast<std::uint64_t>(size_bytes), sector_bytes};
 }
 
+/// Reads of the component that were under way when the kernel was told to ask us. The kernel tells
+/// of them only while it looks at no new device. Should it just look at this one, which has no
+/// server any more, that does not end before the device goes: then such reads are not waited for.
+class DirectReads {
+ public:
+  explicit DirectReads(const std::string& gate) : thread_([this, gate] { look(gate); }) {}
+  ~DirectReads() {
+    given_up_ = true;
+    thread_.join();
+  }
+  /// False: they do not end.
+  bool wait_for_end() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kAnswerTime, [this] { return told_; });
+    if (!told_) return true;
+    return changed_.wait_for(lock, kReadsEndTime, [this] { return ended_; });
+  }
+
+ private:
+  void look(const std::string& gate) {
+    bool ended = false;
+    while (!ended && !given_up_) {
+      ended = !reads_component(geom_tree(), gate);
+      {
+        const std::lock_guard lock(mutex_);
+        told_ = true;
+        ended_ = ended;
+      }
+      changed_.notify_all();
+      if (!ended) std::this_thread::sleep_for(kReadsPause);
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool told_ = false;
+  bool ended_ = false;
+  std::atomic<bool> given_up_{false};
+  std::thread thread_;
+};
+
 class KernelGate final : public GateDevice {
  public:
   KernelGate(int control, std::string name) : control_(control), name_(std::move(name)) {}
@@ -112,14 +156,17 @@ class KernelGate final : public GateDevice {
   int destroy() override {
     int unit = -1;  // by its name: the one we knew may be somebody else's by now
     if (const int error = cancel(unit)) return error;
+    if (unit == unit_ && !read_directly_) return hast_gate_destroy(control_.fd(), unit);
+    read_directly_ = false;
     if (const int error = hast_gate_read_through(control_.fd(), unit)) return error;
-    if (!reads_end()) return EBUSY;
-    return hast_gate_destroy(control_.fd(), unit);
+    DirectReads reads(name_);
+    return reads.wait_for_end() ? hast_gate_destroy(control_.fd(), unit) : EBUSY;
   }
   int remove_unseen() override {
+    int unit = -1;
     if (has_node()) return 0;
-    const std::optional<int> unit = unit_of(geom_tree(), name_);
-    return unit ? hast_gate_destroy(control_.fd(), *unit) : 0;
+    if (const int error = cancel(unit)) return error == ENXIO ? 0 : error;
+    return hast_gate_destroy(control_.fd(), unit);
   }
   bool has_node() override { return ::access(("/dev/" + name_).c_str(), F_OK) == 0; }
 
@@ -138,8 +185,10 @@ class KernelGate final : public GateDevice {
       return EINVAL;
     const int error =
         hast_gate_read_from(control_.fd(), unit_, copy.path.c_str(), copy.offset_bytes);
-    if (error == 0) read_offset_ = copy.offset_bytes;
-    return error;
+    if (error != 0) return error;
+    read_offset_ = copy.offset_bytes;
+    read_directly_ = true;
+    return 0;
   }
   int read_through() override {
     const int error = hast_gate_read_through(control_.fd(), unit_);
@@ -175,20 +224,11 @@ class KernelGate final : public GateDevice {
     return hast_gate_cancel(control_.fd(), name_.c_str(), &unit);
   }
 
-  /// Those that were under way when the kernel was told to ask us. False: they do not.
-  bool reads_end() const {
-    const auto end = std::chrono::steady_clock::now() + kReadsEndTime;
-    while (reads_component(geom_tree(), name_)) {
-      if (std::chrono::steady_clock::now() > end) return false;
-      std::this_thread::sleep_for(kReadsPause);
-    }
-    return true;
-  }
-
   const Descriptor control_;
   const std::string name_;
   int unit_ = -1;                             // written before the threads start
   std::optional<std::uint64_t> read_offset_;  // while the kernel reads by itself
+  bool read_directly_ = false;                // it did, since the device was ours
 };
 
 int open_control() { return ::open(kControlPath, O_RDWR | O_CLOEXEC); }

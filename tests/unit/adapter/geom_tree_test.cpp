@@ -5,7 +5,6 @@
 #include "support/catch.hpp"
 
 using hast::adapter::ggate::reads_component;
-using hast::adapter::ggate::unit_of;
 
 namespace {
 
@@ -35,13 +34,4 @@ TEST_CASE("the kernel's tree of disks tells whether a gate still reads from its 
   CHECK_FALSE(reads_component(tree("hast/shared", kReads), "hast/share"));
   CHECK_FALSE(reads_component("", "hast/shared"));
   CHECK_FALSE(reads_component("<name>GATE</name><geom id=", "hast/shared"));
-}
-
-TEST_CASE("the kernel's tree of disks tells the number of a gate") {
-  CHECK(unit_of(tree("hast/shared", kReads), "hast/shared") == 1);
-  CHECK(unit_of(tree("hast/shared", ""), "hast/first") == 0);
-  CHECK_FALSE(unit_of(tree("hast/shared", ""), "hast/other"));
-  CHECK_FALSE(unit_of("<name>GATE</name><geom id=\"0x1\"><name>hast/shared</name><unit>x</unit>",
-                      "hast/shared"));
-  CHECK_FALSE(unit_of("", "hast/shared"));
 }
