@@ -222,6 +222,15 @@ round() {
   exec 3<&-
   primary a
 
+  say "a primary is demoted while the kernel looks at its device again: the last writer has just closed it"
+  dd if="$a" of="$DIR/sectors" bs=64k count=1 2> /dev/null
+  for _ in 1 2 3 4 5; do
+    dd if="$DIR/sectors" of="$a" bs=64k conv=notrunc 2> /dev/null
+    hastctl a role init $NAME
+    soon is_gone a
+    primary a
+  done
+
   say "a stop removes the device"
   stop TERM a
   soon is_gone a
