@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -103,10 +104,15 @@ Result<port::VolumeInfo> geometry_of(const std::string& path) {
 /// server any more, that does not end before the device goes: then such reads are not waited for.
 class DirectReads {
  public:
-  explicit DirectReads(const std::string& gate) : thread_([this, gate] { look(gate); }) {}
+  explicit DirectReads(const std::string& gate) {
+    try {
+      thread_ = std::thread([this, gate] { look(gate); });
+    } catch (const std::system_error&) {  // as if the kernel told nothing
+    }
+  }
   ~DirectReads() {
     given_up_ = true;
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
   /// False: they do not end.
   bool wait_for_end() {
@@ -145,19 +151,22 @@ class KernelGate final : public GateDevice {
 
   const std::string& name() const override { return name_; }
   int create(const port::VolumeInfo& volume) override {
+    may_read_directly_ = false;
     const std::lock_guard lock(names_mutex);
     return hast_gate_create(control_.fd(), name_.c_str(), volume.size_bytes, volume.sector_bytes,
                             &unit_);
   }
-  int adopt() override { return cancel(unit_); }
+  int adopt() override {
+    may_read_directly_ = true;  // whoever left it may have begun that
+    return cancel(unit_);
+  }
   int resize(std::uint64_t size_bytes) override {
     return hast_gate_resize(control_.fd(), unit_, size_bytes);
   }
   int destroy() override {
     int unit = -1;  // by its name: the one we knew may be somebody else's by now
     if (const int error = cancel(unit)) return error;
-    if (unit == unit_ && !read_directly_) return hast_gate_destroy(control_.fd(), unit);
-    read_directly_ = false;
+    if (unit == unit_ && !may_read_directly_) return hast_gate_destroy(control_.fd(), unit);
     if (const int error = hast_gate_read_through(control_.fd(), unit)) return error;
     DirectReads reads(name_);
     return reads.wait_for_end() ? hast_gate_destroy(control_.fd(), unit) : EBUSY;
@@ -187,7 +196,7 @@ class KernelGate final : public GateDevice {
         hast_gate_read_from(control_.fd(), unit_, copy.path.c_str(), copy.offset_bytes);
     if (error != 0) return error;
     read_offset_ = copy.offset_bytes;
-    read_directly_ = true;
+    may_read_directly_ = true;
     return 0;
   }
   int read_through() override {
@@ -228,7 +237,7 @@ class KernelGate final : public GateDevice {
   const std::string name_;
   int unit_ = -1;                             // written before the threads start
   std::optional<std::uint64_t> read_offset_;  // while the kernel reads by itself
-  bool read_directly_ = false;                // it did, since the device was ours
+  bool may_read_directly_ = false;            // or have a moment ago
 };
 
 int open_control() { return ::open(kControlPath, O_RDWR | O_CLOEXEC); }
