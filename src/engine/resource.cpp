@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include "hast/engine/event_text.hpp"
+#include "hast/engine/until_told.hpp"
 
 namespace hast::engine {
 
@@ -260,13 +261,7 @@ std::string Resource::frontend_reason() const {
 
 Awaitable<void> Resource::prepare_frontend() {
   if (!frontend_) co_return;
-  bool prepared = false;
-  port::Wakeup ended;
-  frontend_->prepare([&] {
-    prepared = true;
-    ended.notify();
-  });
-  while (!prepared) co_await ended.wait();
+  co_await until_told([this](std::function<void()> done) { frontend_->prepare(std::move(done)); });
 }
 
 /// Whoever made this node primary finds its device. Not for ever: what looks at a new device reads
@@ -302,12 +297,7 @@ Awaitable<void> Resource::withdraw_frontend() {
 
 Awaitable<void> Resource::stop_frontend() {
   if (!frontend_) co_return;
-  bool done = false;
-  frontend_->stop([this, &done] {
-    done = true;
-    frontend_stopped_.notify();
-  });
-  while (!done) co_await frontend_stopped_.wait();
+  co_await until_told([this](std::function<void()> done) { frontend_->stop(std::move(done)); });
   frontend_.reset();
 }
 

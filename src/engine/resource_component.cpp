@@ -12,6 +12,7 @@
 #include "hast/engine/disk_wait.hpp"
 #include "hast/engine/repeat_filter.hpp"
 #include "hast/engine/resource.hpp"
+#include "hast/engine/until_told.hpp"
 #include "hast/port/wakeup.hpp"
 #include "hast/wire/compression.hpp"
 
@@ -27,6 +28,7 @@ constexpr port::Duration kPause = 10ms;
 constexpr port::Duration kAttachTime = 20s;
 /// The kernel may close what a killed process had open a moment after its end.
 constexpr port::Duration kReleaseTime = 2s;
+/// Until it is said that a component does not open.
 constexpr port::Duration kOpenTime = 5s;
 constexpr std::uint64_t kCopyBytes = kMiB;
 /// How long a primary may take to hear of the error, and between two attempts to open it again.
@@ -69,13 +71,8 @@ Awaitable<void> Resource::close_disk() {
 }
 
 Awaitable<void> Resource::disks_closed() {
-  bool closed = false;
-  port::Wakeup ended;
-  ports_.disks.when_closed([&] {
-    closed = true;
-    ended.notify();
-  });
-  while (!closed) co_await ended.wait();
+  co_await until_told(
+      [this](std::function<void()> closed) { ports_.disks.when_closed(std::move(closed)); });
 }
 
 Awaitable<Result<core::Component>> Resource::open_component() {

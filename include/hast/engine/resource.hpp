@@ -188,8 +188,7 @@ class Resource final : private core::PrimaryHost,
   std::shared_ptr<Fencing> fencing_;
   bool asking_ = false;  // ask_to_go_alone() runs
   bool ticking_ = false;
-  bool handed_over_ = false;  // the role primary was given up for this node
-  port::Wakeup frontend_stopped_;
+  bool handed_over_ = false;    // the role primary was given up for this node
   std::size_t deliveries_ = 0;  // posted calls of deliver() that did not run yet
 };
 
