@@ -219,6 +219,21 @@ SimDiskOpener::SimDiskOpener(DiskWorld world, SeededRandom random, std::string h
 
 SimDiskOpener::~SimDiskOpener() { HAST_ASSERT(disks_.empty()); }
 
+void SimDiskOpener::open(const std::string& path, Opened opened) {
+  if (!holds_openings_) return opened(open_now(path));
+  held_on_.push_back([this, path, opened = std::move(opened)] { opened(open_now(path)); });
+}
+
+void SimDiskOpener::when_closed(std::function<void()> closed) {
+  if (!holds_closings_) return closed();
+  held_on_.push_back(std::move(closed));
+}
+
+void SimDiskOpener::let_on() {
+  holds_openings_ = holds_closings_ = false;
+  for (const std::function<void()>& held : std::exchange(held_on_, {})) held();
+}
+
 Result<std::unique_ptr<port::Disk>> SimDiskOpener::open_now(const std::string& path) {
   if (cut_) return Error{Errc::io_failed, EIO, path};
   for (const auto& [name, drive] : drives_) {
@@ -232,6 +247,7 @@ Result<std::unique_ptr<port::Disk>> SimDiskOpener::open_now(const std::string& p
 
 void SimDiskOpener::cut() {
   cut_ = true;
+  let_on();
   for (SimDisk& disk : disks_) disk.cut();
 }
 

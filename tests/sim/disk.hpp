@@ -110,7 +110,12 @@ class SimDiskOpener final : public port::DiskOpener {
   void remove(const std::string&) override {}
 
   void add(std::string path, Drive& drive) { drives_.emplace_back(std::move(path), &drive); }
-  void open(const std::string& path, Opened opened) override { opened(open_now(path)); }
+  void open(const std::string& path, Opened opened) override;
+  void when_closed(std::function<void()> closed) override;
+  /// As a kernel that waits for something else: nothing is opened, or closed, until let_on().
+  void hold_openings() { holds_openings_ = true; }
+  void hold_closings() { holds_closings_ = true; }
+  void let_on();
 
   void cut();
   void release_held();
@@ -125,6 +130,9 @@ class SimDiskOpener final : public port::DiskOpener {
   std::string host_;
   std::vector<std::pair<std::string, Drive*>> drives_;
   IntrusiveList<SimDisk, SimDisk> disks_;
+  std::vector<std::function<void()>> held_on_;
+  bool holds_openings_ = false;
+  bool holds_closings_ = false;
   bool cut_ = false;
 };
 

@@ -43,6 +43,7 @@ bool SimFrontend::read_directly(ClientRequest& request) {
   const std::uint64_t offset_bytes = copy_->offset_bytes + request.offset_bytes;
   if (!readable_->is_readable(offset_bytes, request.length_bytes)) return false;
   const ConstByteSpan bytes = readable_->media.newest(offset_bytes, request.length_bytes);
+  ++direct_reads_;
   trace_.note("read directly", host_, request.offset_bytes, request.length_bytes);
   post([done = std::move(request.done), data = std::vector(bytes.begin(), bytes.end())] {
     if (done) done(0, data);
@@ -153,6 +154,7 @@ void SimFrontend::stop(std::function<void()> done) {
 
 void SimFrontend::kill() {
   dead_ = true;
+  clear();
   if (sink_) sink_->cancel_wait(*this);
   abandon_waiting();
   for (const std::unique_ptr<Taken>& taken : with_sink_) {

@@ -56,6 +56,14 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
     hidden_ = false;
     if (opened_) std::exchange(opened_, nullptr)();
   }
+  /// As if a former server had left something that holds up whoever opens a disk, until clear().
+  void obstruct() { obstructed_ = true; }
+  void clear() {
+    obstructed_ = false;
+    if (prepared_) std::exchange(prepared_, nullptr)();
+  }
+  /// By what serves the clients, past the sink.
+  std::size_t direct_reads() const { return direct_reads_; }
   /// The process died: whoever waits learns that no answer will come.
   void kill();
 
@@ -65,6 +73,10 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   void when_open(std::function<void()> done) override {
     if (!hidden_) return done();
     opened_ = std::move(done);
+  }
+  void prepare(std::function<void()> done) override {
+    if (!obstructed_) return done();
+    prepared_ = std::move(done);
   }
   void read_from(const std::optional<port::LocalCopy>& copy) override { copy_ = copy; }
   void withdraw(std::string reason, std::function<void()> done) override;
@@ -99,6 +111,9 @@ class SimFrontend final : public port::Frontend, private port::SlotWaiter {
   std::function<void()> withdrawn_;
   Drive* readable_;  // by what serves the clients, past the sink; nullptr: none is
   std::optional<port::LocalCopy> copy_;
+  std::size_t direct_reads_ = 0;
+  std::function<void()> prepared_;
+  bool obstructed_ = false;
   bool started_ = false;
   bool taken_ = false;
   bool hidden_ = false;

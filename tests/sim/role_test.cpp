@@ -201,6 +201,74 @@ TEST_CASE("a promotion ends when clients find the device, or when that takes too
   CHECK(change->outcome->has_value());
 }
 
+TEST_CASE("a component is not opened before the front-end has cleared the way") {
+  const Role role = GENERATE(Role::primary, Role::secondary);
+  World world;
+  world.a().boot();
+  world.a().frontend()->obstruct();
+  const auto change = world.a().begin_role(role);
+  world.run_for(10s);
+  CHECK_FALSE(change->outcome);
+  CHECK_FALSE(world.a().drive().opened);
+  world.a().frontend()->clear();
+  world.run_for(100ms);
+  REQUIRE(change->outcome);
+  CHECK(change->outcome->has_value());
+  CHECK(world.a().drive().opened);
+}
+
+TEST_CASE("a role is given up when the component is closed, so that others may open it") {
+  const Role role = GENERATE(Role::primary, Role::secondary);
+  World world;
+  world.a().boot();
+  REQUIRE(world.a().role(role)->has_value());
+  world.a().process().disks().hold_closings();
+  const auto change = world.a().begin_role(Role::init);
+  world.run_for(10s);
+  CHECK_FALSE(change->outcome);
+  world.a().process().disks().let_on();
+  world.run_for(100ms);
+  REQUIRE(change->outcome);
+  CHECK(change->outcome->has_value());
+}
+
+TEST_CASE("a component that does not open is said, and used when it does") {
+  World world;
+  world.a().boot();
+  world.a().process().disks().hold_openings();
+  const auto change = world.a().begin_role(Role::primary);
+  world.run_for(4s);
+  CHECK(world.logged("is still not open") == 0);
+  world.run_for(10s);
+  CHECK(world.logged("is still not open") == 1);
+  CHECK_FALSE(change->outcome);
+  world.a().process().disks().let_on();
+  world.run_for(100ms);
+  REQUIRE(change->outcome);
+  CHECK(change->outcome->has_value());
+  CHECK(world.a().write(0, 4096, 1) == 0);
+}
+
+TEST_CASE("INV-6: clients read past the core while the component is current, and only then") {
+  WorldOptions options;
+  options.direct_reads = true;
+  options.on_local_error = OnLocalError::pass;
+  World world(options);
+  REQUIRE(world.start_pair());
+  CHECK(world.a().write(0, 4096, 1) == 0);
+  CHECK(world.a().read(0, 4096).data == std::vector<std::byte>(4096, std::byte(1)));
+  CHECK(world.a().frontend()->direct_reads() == 1);
+  // Its disk fails a write that the peer has.
+  DiskFault fault;
+  fault.kind = IoKind::write;
+  fault.begin = world.a().layout().data_offset;
+  fault.times = DiskFault::kForever;
+  world.a().drive().faults.push_back(fault);
+  CHECK(world.a().write(0, 4096, 2) == 0);
+  CHECK(world.a().read(0, 4096).data == std::vector<std::byte>(4096, std::byte(2)));
+  CHECK(world.a().frontend()->direct_reads() == 1);
+}
+
 TEST_CASE("roles change at any moment of a handshake") {
   for (int moment = 0; moment < 60; ++moment) {
     INFO("after " << moment << " ms");

@@ -139,6 +139,7 @@ Swarm draw_swarm(SeededRandom& random) {
   if (random.chance(15)) swarm.world.on_peer_loss = OnPeerLoss::freeze;
   // A map that is not flushed promises nothing about a power loss.
   if (!swarm.power_losses) swarm.world.metaflush = random.chance(70);
+  // From a source of its own: what the seeds meant before they mean still.
   swarm.world.direct_reads = SeededRandom(swarm.world.seed).chance(30);
   return swarm;
 }
