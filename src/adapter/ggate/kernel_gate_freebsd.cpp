@@ -1,12 +1,12 @@
 // GEOM gate through /dev/ggctl. One descriptor serves all threads; START ignores O_NONBLOCK and the
 // descriptor cannot be polled, hence the threads of the intake.
+#include <sys/param.h>  // first: linker.h wants it
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/disk.h>
 #include <sys/ioctl.h>
 #include <sys/linker.h>
-#include <sys/param.h>
 #include <sys/sysctl.h>
 #include <unistd.h>
 
@@ -22,6 +22,7 @@
 #include <thread>
 #include <utility>
 
+#include "../component_os.hpp"
 #include "../confine.hpp"
 #include "geom_tree.hpp"
 #include "ggate_kernel.h"
@@ -88,15 +89,13 @@ class Descriptor {
   int fd_;
 };
 
-/// Size and sector size of a device, without asking it for data.
-Result<port::VolumeInfo> geometry_of(const std::string& path) {
+/// Of a device, without asking it for data.
+Result<port::DiskGeometry> geometry_of(const std::string& path) {
   const Descriptor node(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  off_t size_bytes = 0;
-  u_int sector_bytes = 0;
-  if (node.fd() < 0 || ::ioctl(node.fd(), DIOCGMEDIASIZE, &size_bytes) != 0 ||
-      ::ioctl(node.fd(), DIOCGSECTORSIZE, &sector_bytes) != 0)
-    return Error{Errc::io_failed, errno, path};
-  return port::VolumeInfo{static_cast<std::uint64_t>(size_bytes), sector_bytes};
+  if (node.fd() < 0) return Error{Errc::io_failed, errno, path};
+  Result<port::DiskGeometry> geometry = os::device_geometry(node.fd());
+  if (!geometry) return Error{Errc::io_failed, geometry.error().os_error, path};
+  return geometry;
 }
 
 /// Reads of the component that were under way when the kernel was told to ask us. The kernel tells
@@ -180,15 +179,16 @@ class KernelGate final : public GateDevice {
   bool has_node() override { return ::access(("/dev/" + name_).c_str(), F_OK) == 0; }
 
   Result<port::VolumeInfo> existing() override {
-    Result<port::VolumeInfo> found = geometry_of("/dev/" + name_);
-    if (!found && found.error().os_error == EACCES)
+    const Result<port::DiskGeometry> found = geometry_of("/dev/" + name_);
+    if (found) return port::VolumeInfo{found->size_bytes, found->sector_bytes};
+    if (found.error().os_error == EACCES)
       return Error{Errc::unsupported, EACCES,
                    found.error().detail + " (devfs.rules(5) must let this user read its size)"};
-    return found;
+    return found.error();
   }
 
   int read_from(const port::LocalCopy& copy, const port::VolumeInfo& volume) override {
-    const Result<port::VolumeInfo> provider = geometry_of(copy.path);
+    const Result<port::DiskGeometry> provider = geometry_of(copy.path);
     if (!provider || copy.offset_bytes % volume.sector_bytes != 0 ||
         !range_within(copy.offset_bytes, volume.size_bytes, provider->size_bytes))
       return EINVAL;
@@ -203,7 +203,9 @@ class KernelGate final : public GateDevice {
     const int error = hast_gate_read_through(control_.fd(), unit_);
     const auto offset_bytes = std::exchange(read_offset_, std::nullopt);
     if (error != 0 || !offset_bytes) return error;
-    return hast_gate_reads_come(control_.fd(), unit_, *offset_bytes);
+    const int still = hast_gate_reads_come(control_.fd(), unit_, *offset_bytes);
+    may_read_directly_ = still != EBUSY;  // for what does not end destroy() does not wait
+    return still;
   }
 
   Fetched fetch(ByteSpan buffer) override {

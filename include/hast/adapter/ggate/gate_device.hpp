@@ -69,7 +69,7 @@ class GateDevice {
   /// ENXIO, whatever opening it gives.
   virtual int read_from(const port::LocalCopy& copy, const port::VolumeInfo& volume) = 0;
   /// Ends that, whoever began it: once this has returned, no such read begins. ENXIO: there is no
-  /// device. EBUSY: the kernel goes on.
+  /// device. EBUSY: the kernel goes on; destroy() does not wait for it then.
   virtual int read_through() = 0;
 
   /// Blocks until there is a request; a write's data are then in `buffer`. Any number of threads.
