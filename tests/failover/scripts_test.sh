@@ -7,7 +7,8 @@
 set -euo pipefail
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 DIR=$(mktemp -d "${TMPDIR:-/tmp}/hast-scripts.XXXXXX")
-trap 'status=$?; [ $status = 0 ] || cat "$DIR/notes" "$DIR/out" >&2; rm -rf "$DIR"' EXIT
+WATCH=
+trap 'status=$?; [ -z "$WATCH" ] || kill "$WATCH" 2> /dev/null; [ $status = 0 ] || cat "$DIR/notes" "$DIR/out" >&2; rm -rf "$DIR"' EXIT
 say() { echo "[scripts_test] $*"; }
 fail() { echo "[scripts_test] FAILED: $*" >&2; exit 1; }
 
@@ -198,7 +199,40 @@ WATCH=$!
 for _ in {1..100}; do grep -q "demotion=240" "$DIR/notes" && break; sleep 0.05; done
 kill "$WATCH"
 wait "$WATCH" || true
+WATCH=
 did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-240"
+
+say "hast-ucarp: a node that could not serve leaves the other one time to take over"
+fake ucarp << 'SH'
+trap 'echo "ucarp gone" >> "$NOTES"; exit' TERM
+echo "ucarp here" >> "$NOTES"
+while :; do sleep 0.05; done
+SH
+noted() {  # TEXT
+  for _ in {1..200}; do ! grep -q "$1" "$DIR/notes" || return 0; sleep 0.05; done
+  fail "hast-ucarp: not within 10 s: $1"
+}
+cat >> "$DIR/etc/shared.conf" << 'CONF'
+ADDRESSES="192.0.2.10/24 em0"
+UCARP_INTERFACE=em0 UCARP_SOURCE=192.0.2.1 UCARP_VHID=51 UCARP_PASSFILE=/dev/null
+CONF
+cp "$ROOT/contrib/ucarp/hast-ucarp" "$DIR/libexec"
+hf demote shared || fail "demote"
+: > "$DIR/notes"
+"$DIR/libexec/hast-ucarp" shared >> "$DIR/out" 2>&1 &
+WATCH=$!
+noted "ucarp here"
+touch "$DIR/broken"
+noted "ucarp gone"
+from=$(date +%s%3N)
+rm "$DIR/broken"
+: > "$DIR/notes"
+noted "ucarp here"
+[ $(($(date +%s%3N) - from)) -ge 2800 ] || fail "hast-ucarp stands again before the other node can have noticed"
+kill "$WATCH"
+wait "$WATCH" || true
+WATCH=
+: > "$DIR/notes"
 
 say "rc.d: the runtime folder before a start, role init before a stop, no reload of what is broken"
 cat > "$DIR/rc.subr" << 'SH'
