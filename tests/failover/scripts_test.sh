@@ -43,7 +43,7 @@ fake fuser <<< "$note"
 fake fsck_ffs <<< "$note"'; exit "$(cat "$DIR/fsck")"'
 fake zpool <<< "$note"
 fake ifconfig <<< "$note"
-fake sysctl <<< "$note"
+fake sysctl <<< '[ "$1" != -n ] || exec cat "$DIR/preempt"; '"$note"
 fake service <<< "$note"
 fake hastctl << 'SH'
 case $1 in
@@ -59,7 +59,7 @@ case $1 in
     ;;
 esac
 SH
-echo init > "$DIR/role"; echo absent > "$DIR/status"; echo false > "$DIR/inconsistent"; echo 0 > "$DIR/fsck"; : > "$DIR/mounts"
+echo 1 > "$DIR/preempt"; echo init > "$DIR/role"; echo absent > "$DIR/status"; echo false > "$DIR/inconsistent"; echo 0 > "$DIR/fsck"; : > "$DIR/mounts"
 ln -s /dev/null "$DIR/dev/shared-volume"
 ln -s /dev/null "$DIR/dev/tank-volume"
 
@@ -73,6 +73,11 @@ is() { [ "$(cat "$DIR/run/$1/state")" = "$2" ] || fail "$1 is $(cat "$DIR/run/$1
 did() {
   diff <([ $# = 0 ] || printf '%s\n' "$@") "$DIR/notes" > "$DIR/diff" || { cat "$DIR/diff" >&2; fail "other steps"; }
   : > "$DIR/notes"
+}
+
+noted() {  # TEXT [FILE]
+  for _ in {1..200}; do ! grep -qs -- "$1" "$DIR/${2:-notes}" || return 0; sleep 0.05; done
+  fail "not within 10 s: $1"
 }
 
 say "devd: BACKUP, MASTER and BACKUP again, in order"
@@ -194,13 +199,31 @@ hf check shared || fail "not eligible after a reset"
 say "hast-carp watch: CARP is told when this node cannot serve"
 : > "$DIR/notes"
 echo primary > "$DIR/run/shared/wanted"; echo failed > "$DIR/run/shared/state"
+watch() {  # SIGNAL TEXT FILE: runs it until FILE has TEXT, then sends SIGNAL
+  "$DIR/libexec/hast-carp" watch shared >> "$DIR/out" 2>&1 &
+  WATCH=$!
+  noted "$2" "$3"
+  kill "-$1" "$WATCH"
+  wait "$WATCH" 2> /dev/null || true
+  WATCH=
+}
+watch TERM 240 run/shared/penalty
+did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-240"
+say "... and a watch that follows a killed one takes back what that one had set"
+watch KILL 240 run/shared/penalty
+echo secondary > "$DIR/run/shared/wanted"; echo secondary > "$DIR/run/shared/state"
+: > "$DIR/notes"
+watch TERM '^0' run/shared/penalty
+did "sysctl -q net.inet.carp.demotion=-240"
+say "... and says so where CARP would not listen"
+grep -q preempt "$DIR/out" && fail "it warns without a reason"
+echo 0 > "$DIR/preempt"
 "$DIR/libexec/hast-carp" watch shared >> "$DIR/out" 2>&1 &
 WATCH=$!
-for _ in {1..100}; do grep -q "demotion=240" "$DIR/notes" && break; sleep 0.05; done
+noted "preempt is not 1" out
 kill "$WATCH"
 wait "$WATCH" || true
 WATCH=
-did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-240"
 
 say "hast-ucarp: a node that could not serve leaves the other one time to take over"
 fake ucarp << 'SH'
@@ -208,10 +231,6 @@ trap 'echo "ucarp gone" >> "$NOTES"; exit' TERM
 echo "ucarp here" >> "$NOTES"
 while :; do sleep 0.05; done
 SH
-noted() {  # TEXT
-  for _ in {1..200}; do ! grep -q "$1" "$DIR/notes" || return 0; sleep 0.05; done
-  fail "hast-ucarp: not within 10 s: $1"
-}
 cat >> "$DIR/etc/shared.conf" << 'CONF'
 ADDRESSES="192.0.2.10/24 em0"
 UCARP_INTERFACE=em0 UCARP_SOURCE=192.0.2.1 UCARP_VHID=51 UCARP_PASSFILE=/dev/null
