@@ -32,6 +32,7 @@ class GateKernel {
     GateRequest request;
     std::vector<std::byte> data;
     bool is_taste = false;
+    bool is_look = false;  // likewise, but of a device that had been closed
     bool done = false;
     int error = 0;
   };
@@ -126,6 +127,15 @@ class GateKernel {
     tasting_elsewhere_ = false;
     changed_.notify_all();
   }
+  /// The last writer of the device has closed it: the kernel reads from it again.
+  BioPtr look_again(const std::string& name) {
+    const BioPtr bio = read(name, 0, units_.at(name)->volume.sector_bytes);
+    const std::lock_guard lock(mutex_);
+    if (bio->done) return bio;
+    bio->is_look = true;
+    ++looks_;
+    return bio;
+  }
   /// ggatel destroy -f
   int destroy(const std::string& name) {
     std::unique_lock lock(mutex_);
@@ -162,9 +172,9 @@ class GateKernel {
   };
   using UnitPtr = std::shared_ptr<Unit>;
 
+  static constexpr std::chrono::seconds kPatience{5};
   /// EDEADLK instead of for ever: who should have answered waits here.
   int wait_for_tasting(std::unique_lock<std::mutex>& lock) {
-    constexpr std::chrono::seconds kPatience{5};
     return changed_.wait_for(lock, kPatience, [this] { return !tasting_elsewhere_; }) ? 0 : EDEADLK;
   }
 
@@ -179,10 +189,12 @@ class GateKernel {
     std::copy_n(bytes.begin(), bio.data.size(), bio.data.begin());
     bio.done = true;
   }
-  static void finish(Unit& unit, Bio& bio, int error) {
+  void finish(Unit& unit, Bio& bio, int error) {
     bio.done = true;
     bio.error = error;
     if (bio.is_taste) --unit.tastes_left;
+    if (bio.is_look) --looks_;
+    changed_.notify_all();
   }
 
   std::mutex mutex_;
@@ -190,6 +202,7 @@ class GateKernel {
   std::map<std::string, UnitPtr> units_;
   std::deque<int> disturbances_;
   bool tasting_elsewhere_ = false;
+  std::size_t looks_ = 0;  // under way
 };
 
 class FakeGate final : public adapter::ggate::GateDevice {
@@ -271,6 +284,11 @@ class FakeGate final : public adapter::ggate::GateDevice {
     return kernel_.exists(name_) && !kernel_.has_node(name_) ? kernel_.destroy(name_) : 0;
   }
 
+  void wait_for_looks() override {
+    std::unique_lock lock(kernel_.mutex_);
+    kernel_.changed_.wait_for(lock, GateKernel::kPatience, [this] { return kernel_.looks_ == 0; });
+  }
+
   int destroy() override {
     {
       const std::lock_guard lock(kernel_.mutex_);
@@ -311,7 +329,7 @@ class FakeGate final : public adapter::ggate::GateDevice {
       if (data.size() < bio->data.size()) return EFAULT;
       std::copy_n(data.begin(), bio->data.size(), bio->data.begin());
     }
-    GateKernel::finish(*unit_, *bio, error);
+    kernel_.finish(*unit_, *bio, error);
     return 0;
   }
 

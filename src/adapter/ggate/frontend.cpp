@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "../aside.hpp"
+#include "owed_looks.hpp"
 
 namespace hast::adapter::ggate {
 
@@ -19,7 +20,7 @@ GgateFrontend::GgateFrontend(asio::any_io_executor executor, std::unique_ptr<Gat
       nudge_timer_(this->executor()),
       look_timer_(this->executor()) {}
 
-GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && aside_ == 0 && !looking_); }
+GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && aside_ == 0 && !looking_ && !owed_); }
 
 // Into service ------------------------------------------------------------------------------------
 
@@ -27,8 +28,21 @@ void GgateFrontend::prepare(std::function<void()> done) {
   call_aside([this] { return device_->remove_unseen(); },
              [this, done = std::move(done)](int error) {
                if (error != 0 && error != ENXIO) removed(error);
-               done();
+               if (!device_->has_node()) return done();
+               settle_looks(done);
              });
+}
+
+/// One that clients may have open is served again, but only once there is a component.
+void GgateFrontend::settle_looks(std::function<void()> done) {
+  owed_ = std::make_unique<OwedLooks>(
+      executor(), *device_,
+      OwedLooks::Options{options_.limits, options_.look_patience, options_.nudge_interval, log()});
+  owed_->settle([this, done = std::move(done)] {
+    owed_.reset();
+    done();
+    check_withdrawn();
+  });
 }
 
 Result<void> GgateFrontend::attach() {
@@ -254,7 +268,7 @@ void GgateFrontend::intake_ended() {
 }
 
 bool GgateFrontend::has_let_go() const {
-  return aside_ == 0 && !nudging_ && !looking_ &&
+  return aside_ == 0 && !nudging_ && !looking_ && !owed_ &&
          (!pump_ || (intake_->has_ended() && pump_->is_idle()));
 }
 

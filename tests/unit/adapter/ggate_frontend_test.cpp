@@ -611,6 +611,49 @@ TEST_CASE("a gate device that nobody could open yet is removed before its compon
   }
 }
 
+TEST_CASE(
+    "a look at a gate device that a hastd died under fails, all else waits for the next one") {
+  GateKernel kernel;
+  {
+    Daemon killed(kernel);
+    killed.serve();
+    killed.await_node();
+    killed.kill();
+  }
+  const auto look = kernel.look_again(kName);
+  const auto waiting = kernel.write(kName, 512, filled(512, 1));
+  Daemon next(kernel, {8 * kMiB, 512, 64},
+              [](ggate::GgateOptions& options) { options.look_patience = 10ms; });
+  bool prepared = false;
+  next.frontend->prepare([&] { prepared = true; });
+  next.run_until([&] { return prepared; });
+  CHECK(kernel.result(look).error == EIO);
+  CHECK_FALSE(kernel.result(waiting).done);
+  next.serve();
+  CHECK(next.wait(waiting).error == 0);
+  const auto read = next.wait(kernel.read(kName, 512, 512));
+  CHECK(read.data == filled(512, 1));
+}
+
+TEST_CASE("a gate device left behind loses no read while the kernel looks at nothing") {
+  GateKernel kernel;
+  {
+    Daemon killed(kernel);
+    killed.serve();
+    killed.await_node();
+    killed.kill();
+  }
+  const auto waiting = kernel.read(kName, 0, 512);
+  Daemon next(kernel, {8 * kMiB, 512, 64},
+              [](ggate::GgateOptions& options) { options.look_patience = 1h; });
+  bool prepared = false;
+  next.frontend->prepare([&] { prepared = true; });
+  next.run_until([&] { return prepared; });
+  CHECK_FALSE(kernel.result(waiting).done);
+  next.serve();
+  CHECK(next.wait(waiting).error == 0);
+}
+
 TEST_CASE("a gate device left behind is removed by the role secondary and by a stop for good") {
   GateKernel kernel;
   {

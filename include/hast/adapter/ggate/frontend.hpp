@@ -15,6 +15,8 @@
 
 namespace hast::adapter::ggate {
 
+class OwedLooks;
+
 struct GgateOptions {
   IntakeLimits limits;
   bool direct_reads = false;             // by the kernel, from the component, while that is current
@@ -23,6 +25,8 @@ struct GgateOptions {
   std::chrono::milliseconds nudge_interval{20};
   /// How often a new device is looked for in /dev.
   std::chrono::milliseconds look_interval{5};
+  /// How long the kernel may look at a device that was left behind before its reads fail.
+  std::chrono::milliseconds look_patience{5000};
   Log log;
 };
 
@@ -59,6 +63,7 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   void resize_device(std::uint64_t size_bytes);
   void call_aside(std::function<int()> call, std::function<void(int error)> ended);
   void removed(int error);
+  void settle_looks(std::function<void()> done);
   void look_for_node();
   void nudge();
   void answer(Exchange& exchange);
@@ -87,7 +92,8 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   int reported_error_ = 0;
   std::vector<std::function<void()>> opened_;  // to be told once there is a node
 
-  std::size_t aside_ = 0;  // calls that may wait, under way
+  std::size_t aside_ = 0;            // calls that may wait, under way
+  std::unique_ptr<OwedLooks> owed_;  // while preparing
 };
 
 }  // namespace hast::adapter::ggate

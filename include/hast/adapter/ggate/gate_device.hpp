@@ -1,8 +1,9 @@
 // GateDevice: one device of GEOM gate as its server sees it, named when it was made. The kernel's
 // is kernel_gate(); tests have one that behaves as a kernel was observed to behave. All calls come
 // from the executor of the resource, except those that may wait for requests of this or another
-// device to be answered: fetch(), resize() and destroy() come from threads of their own, one at a
-// time but for fetch(). Results are errno of this host, 0 for success. Owned by the front-end.
+// device to be answered: fetch(), resize(), destroy(), remove_unseen() and wait_for_looks() come
+// from threads of their own, one at a time but for fetch(). Results are errno of this host, 0 for
+// success. Owned by the front-end.
 #pragma once
 
 #include <cstdint>
@@ -61,8 +62,10 @@ class GateDevice {
   virtual bool has_node() = 0;
   /// Removes the device that has the name if it never had a node: its server died while the kernel
   /// looked at it, and the kernel goes on waiting. Till then nobody opens or closes any disk for
-  /// writing, that server included, whose component stays locked. From a thread of its own.
+  /// writing, that server included, whose component stays locked.
   virtual int remove_unseen() = 0;
+  /// Returns when the kernel has looked at all devices, new or just closed, that it was to look at.
+  virtual void wait_for_looks() = 0;
 
   /// From now on the kernel answers reads from there by itself; it asks for those that fail.
   /// Errors, with nothing changed: EINVAL (no provider of GEOM, or the volume does not lie in it),
