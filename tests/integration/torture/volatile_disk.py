@@ -118,8 +118,9 @@ def main():
     path, file, faults, seed = sys.argv[1:]
     disk = Disk(file, faults, seed)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(path)
+    listener.bind(path + ".new")
     listener.listen(4)
+    os.rename(path + ".new", path)  # whoever sees it may connect
     while True:
         sock, _ = listener.accept()
         try:
