@@ -42,7 +42,7 @@ SH
 fake fuser <<< "$note"
 fake fsck_ffs <<< "$note"'; exit "$(cat "$DIR/fsck")"'
 fake zpool <<< "$note"
-fake ifconfig <<< "$note"
+fake ifconfig <<< '[ $# != 1 ] || { echo "	carp: $(cat "$DIR/carp") vhid 1 advbase 1 advskew 0"; exit; }; '"$note"
 fake sysctl <<< '[ "$1" != -n ] || exec cat "$DIR/preempt"; '"$note"
 fake service <<< "$note"
 fake hastctl << 'SH'
@@ -54,12 +54,12 @@ case $1 in
     ;;
   status)
     [ ! -e "$DIR/broken" ] || exit 78
-    printf '{"resources":[{"name":"%s","role":"%s","provname":"%s-volume","remoteaddr":"tcp://10.0.0.2","status":"%s","inconsistent":%s,"frontend":null}]}\n' \
-      "${*: -1}" "$(cat "$DIR/role")" "${*: -1}" "$(cat "$DIR/status")" "$(cat "$DIR/inconsistent")"
+    printf '{"resources":[{"name":"%s","role":"%s","provname":"%s-volume","remoteaddr":"tcp://10.0.0.2","status":"%s","inconsistent":%s,"split_brain":%s,"frontend":null}]}\n' \
+      "${*: -1}" "$(cat "$DIR/role")" "${*: -1}" "$(cat "$DIR/status")" "$(cat "$DIR/inconsistent")" "$(cat "$DIR/split")"
     ;;
 esac
 SH
-echo 1 > "$DIR/preempt"; echo init > "$DIR/role"; echo absent > "$DIR/status"; echo false > "$DIR/inconsistent"; echo 0 > "$DIR/fsck"; : > "$DIR/mounts"
+echo 1 > "$DIR/preempt"; echo init > "$DIR/role"; echo absent > "$DIR/status"; echo false > "$DIR/inconsistent"; echo false > "$DIR/split"; echo MASTER > "$DIR/carp"; echo 0 > "$DIR/fsck"; : > "$DIR/mounts"
 ln -s /dev/null "$DIR/dev/shared-volume"
 ln -s /dev/null "$DIR/dev/tank-volume"
 
@@ -114,6 +114,7 @@ echo "START='sleep 60 & echo \$! > $DIR/left'" >> "$DIR/etc/daemon.conf"
 hf promote daemon || fail "promote"
 kill "$(cat "$DIR/left")" || fail "it was waited for"
 hf demote daemon
+rm "$DIR/etc/daemon.conf"
 : > "$DIR/notes"
 
 say "a file system that is in use is forced off, before its device goes"
@@ -172,6 +173,24 @@ echo complete > "$DIR/status"
 hf check shared || fail "in step again, yet not eligible"
 [ ! -e "$DIR/run/shared/refused" ] || fail "the refusal stays"
 
+say "a node in split-brain is not promoted, until it has what the other one wrote or a person says so"
+echo absent > "$DIR/status"
+echo true > "$DIR/split"
+hf check shared && fail "eligible in split-brain"
+hf promote shared && fail "promoted in split-brain"
+grep -q "shared is in split-brain" "$DIR/run/shared/reason" || fail "no reason: $(cat "$DIR/run/shared/reason")"
+grep -q "role primary" "$DIR/notes" && fail "hastd was asked"
+hf request secondary shared
+hf check shared && fail "eligible again without a reason"
+hf reset shared
+hf check shared || fail "not eligible after a reset"
+hf promote shared || fail "not promoted after a reset: $(cat "$DIR/run/shared/reason")"
+hf demote shared
+hf check shared && fail "a reset counts twice"
+echo false > "$DIR/split"
+echo complete > "$DIR/status"
+hf check shared || fail "in step again, yet not eligible"
+
 say "a primary that is still connected is waited for"
 : > "$DIR/notes"
 echo 'SESSION_LIMIT=1' >> "$DIR/etc/shared.conf"
@@ -208,14 +227,32 @@ watch() {  # SIGNAL TEXT FILE: runs it until FILE has TEXT, then sends SIGNAL
   WATCH=
 }
 watch TERM 240 run/shared/penalty
-did "sysctl -q net.inet.carp.demotion=240" "sysctl -q net.inet.carp.demotion=-240"
+did "sysctl net.inet.carp.demotion=240" "sysctl net.inet.carp.demotion=-240"
 say "... and a watch that follows a killed one takes back what that one had set"
 watch KILL 240 run/shared/penalty
 echo secondary > "$DIR/run/shared/wanted"; echo secondary > "$DIR/run/shared/state"
 : > "$DIR/notes"
 watch TERM '^0' run/shared/penalty
-did "sysctl -q net.inet.carp.demotion=-240"
-say "... and says so where CARP would not listen"
+did "sysctl net.inet.carp.demotion=-240"
+say "... an address whose group was demoted by hand goes, too"
+watch TERM 240 run/shared/penalty
+did "sysctl net.inet.carp.demotion=240" "sysctl net.inet.carp.demotion=-240"
+say "... a master that cannot give the address away tries again by itself"
+echo 0 > "$DIR/fsck"
+echo primary > "$DIR/run/shared/wanted"; echo failed > "$DIR/run/shared/state"
+watch TERM "^primary" run/shared/state
+say "... and who is no master any more, and missed that, becomes secondary"
+echo BACKUP > "$DIR/carp"
+watch TERM "^secondary" run/shared/state
+say "hast-carp now: the role that CARP has chosen"
+: > "$DIR/notes"
+echo MASTER > "$DIR/carp"
+"$DIR/libexec/hast-carp" now >> "$DIR/out" 2>&1
+is shared primary
+echo BACKUP > "$DIR/carp"
+"$DIR/libexec/hast-carp" now >> "$DIR/out" 2>&1
+is shared secondary
+say "hast-carp watch says so where CARP would not listen"
 grep -q preempt "$DIR/out" && fail "it warns without a reason"
 echo 0 > "$DIR/preempt"
 "$DIR/libexec/hast-carp" watch shared >> "$DIR/out" 2>&1 &
@@ -253,29 +290,32 @@ wait "$WATCH" || true
 WATCH=
 : > "$DIR/notes"
 
-say "rc.d: the runtime folder before a start, role init before a stop, no reload of what is broken"
+say "rc.d: the runtime folder before a start, CARP asked after it, groups down and role init before a stop, no reload of what is broken"
 cat > "$DIR/rc.subr" << 'SH'
 load_rc_config() { hast_enable=YES; }
 warn() { echo "warn: $*"; }
 run_rc_command() {
-  case $1 in start) $start_precmd ;; stop) $stop_precmd ;; reload) $reload_precmd || exit ;; esac
+  case $1 in start) $start_precmd; $start_postcmd ;; stop) $stop_precmd ;; reload) $reload_precmd || exit ;; esac
   echo "$1 $command $command_args $required_modules"
 }
 SH
 fake install <<< "$note"'; mkdir -p "${*: -1}"'
-sed "s,/etc/rc.subr,$DIR/rc.subr,; s,/usr/local/sbin/hastctl,hastctl,; s,/var/run/hast$,$DIR/run/hast," "$ROOT/contrib/freebsd/rc.d/hast" > "$DIR/rc"
+for name in hast-failover hast-carp; do fake "$name" <<< "$note"; done
+mkdir "$DIR/groups"
+: > "$DIR/groups/shared.conf"
+sed "s,/etc/rc.subr,$DIR/rc.subr,; s,/usr/local/sbin/hastctl,hastctl,; s,/usr/local/libexec/hast,$DIR/bin,; s,^groups=.*,groups=$DIR/groups,; s,/var/run/hast$,$DIR/run/hast," "$ROOT/contrib/freebsd/rc.d/hast" > "$DIR/rc"
 rc() { sh "$DIR/rc" "$1"; }
 started="/usr/local/sbin/hastd -c /usr/local/etc/hast.yaml -P /var/run/hast/hastd.pid geom_gate:g_gate"
 [ "$(rc start)" = "start $started" ] || fail "rc.d start"
-did "install -d -m 0750 $DIR/run/hast"
+did "install -d -m 0750 $DIR/run/hast" "hast-carp now"
 hast_user=hast rc start > /dev/null
-did "install -d -m 0750 -o hast $DIR/run/hast"
+did "install -d -m 0750 -o hast $DIR/run/hast" "hast-carp now"
 rc stop > /dev/null
-did "hastctl role -c /usr/local/etc/hast.yaml init all"
+did "hast-failover demote shared" "hastctl role -c /usr/local/etc/hast.yaml init all"
 hast_node=left rc start | grep -q -- "-c /usr/local/etc/hast.yaml --node left -P" || fail "hastd does not hear of hast_node"
 : > "$DIR/notes"
 hast_node=left rc stop > /dev/null
-did "hastctl role -c /usr/local/etc/hast.yaml --node left init all"
+did "hast-failover demote shared" "hastctl role -c /usr/local/etc/hast.yaml --node left init all"
 [ "$(rc reload)" = "reload $started" ] || fail "rc.d reload"
 touch "$DIR/broken"
 rc reload && fail "rc.d reload takes a broken configuration"
