@@ -14,7 +14,7 @@ install(FILES contrib/failover/failover.subr contrib/failover/steps.subr contrib
         DESTINATION ${hast_libexec})
 install(FILES contrib/failover/failover.conf contrib/keepalived/keepalived.conf contrib/systemd/hastd-device.conf
         DESTINATION ${hast_examples})
-foreach(unit hast-failover@ hast-ucarp@ hast-promote@ hast-demote@)
+foreach(unit hast-failover@ hast-group@ hast-ucarp@ hast-promote@ hast-demote@)
   configure_file(contrib/systemd/${unit}.service.in ${unit}.service @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${unit}.service DESTINATION lib/systemd/system)
 endforeach()

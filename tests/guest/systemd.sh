@@ -139,6 +139,29 @@ expect ctl a role init shared
 expect systemctl stop hastd
 [ "$(ls -d /sys/block/nbd*/backend 2> /dev/null | wc -l)" = 0 ] || fail "a device is left"
 systemctl --failed --no-legend --plain | grep -v hast-promote > /run/out && fail "failed units: $(cat /run/out)"
-say "done"
+
+say "the machine goes down while it serves: unmounted, then demoted, then hastd ends"
+sed -i 's/^SESSION_LIMIT.*/MEETING_LIMIT=0/' /etc/hast/failover/shared.conf
+cat > /root/between.sh << 'SH'
+exec > /dev/ttyS0 2>&1
+if mountpoint -q /srv/shared; then echo "GUEST still mounted"; exit; fi
+hastctl status --node a shared | tee /run/out
+grep -q secondary /run/out || { echo "GUEST not demoted"; exit; }
+echo "GUEST done"
 echo "GUEST-PASSED"
-poweroff -f
+SH
+cat > /etc/systemd/system/between.service << 'UNIT'
+[Unit]
+After=hastd.service
+Before=hast-group@shared.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/bin/sh /root/between.sh
+UNIT
+systemctl daemon-reload
+expect systemctl start hastd hast-group@shared between
+expect /usr/libexec/hast/hast-failover promote shared
+mountpoint -q /srv/shared || fail "not mounted"
+systemctl poweroff
