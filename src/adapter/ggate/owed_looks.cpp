@@ -32,8 +32,7 @@ void OwedLooks::fail_reads() {
   if (device_.adopt() != 0) return;
   options_.log.warning(
       "/dev/{}: the kernel waits for reads that the hastd before this one did not answer, and "
-      "opens "
-      "no disk for writing meanwhile. They get errors now.",
+      "opens no disk for writing meanwhile. They get errors now.",
       device_.name());
   intake_.emplace(executor_, device_, options_.limits, static_cast<Intake::Owner&>(*this));
   if (!intake_->start()) intake_.reset();
