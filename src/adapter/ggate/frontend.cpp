@@ -17,7 +17,6 @@ GgateFrontend::GgateFrontend(asio::any_io_executor executor, std::unique_ptr<Gat
     : DeviceFrontend(std::move(executor), options.departure, options.log),
       device_(std::move(device)),
       options_(std::move(options)),
-      nudge_timer_(this->executor()),
       look_timer_(this->executor()) {}
 
 GgateFrontend::~GgateFrontend() { HAST_ASSERT(!pump_ && aside_ == 0 && !looking_ && !owed_); }
@@ -35,9 +34,8 @@ void GgateFrontend::prepare(std::function<void()> done) {
 
 /// One that clients may have open is served again, but only once there is a component.
 void GgateFrontend::settle_looks(std::function<void()> done) {
-  owed_ = std::make_unique<OwedLooks>(
-      executor(), *device_,
-      OwedLooks::Options{options_.limits, options_.look_patience, options_.nudge_interval, log()});
+  owed_ = std::make_unique<OwedLooks>(executor(), *device_, options_.limits, options_.look_patience,
+                                      log());
   owed_->settle([this, done = std::move(done)] {
     owed_.reset();
     done();
@@ -231,7 +229,6 @@ void GgateFrontend::let_go() {
   intake_->end();
   if (!device_stays()) remove_devices();
   pump_->stop();
-  nudge();
   look_timer_.cancel();
 }
 
@@ -250,25 +247,8 @@ void GgateFrontend::removed(int error) {
       location(), errno_text(error));
 }
 
-void GgateFrontend::nudge() {
-  if (intake_->has_ended()) return;
-  intake_->nudge();
-  nudging_ = true;
-  nudge_timer_.expires_after(options_.nudge_interval);
-  nudge_timer_.async_wait([this](const boost::system::error_code&) {
-    nudging_ = false;
-    if (withdrawing() && intake_) nudge();
-    check_withdrawn();
-  });
-}
-
-void GgateFrontend::intake_ended() {
-  nudge_timer_.cancel();
-  check_withdrawn();
-}
-
 bool GgateFrontend::has_let_go() const {
-  return aside_ == 0 && !nudging_ && !looking_ && !owed_ &&
+  return aside_ == 0 && !looking_ && !owed_ &&
          (!pump_ || (intake_->has_ended() && pump_->is_idle()));
 }
 

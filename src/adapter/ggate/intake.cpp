@@ -26,7 +26,8 @@ Intake::Intake(asio::any_io_executor executor, GateDevice& device, const IntakeL
       device_(device),
       owner_(owner),
       limits_(limits),
-      exchanges_(limits.exchanges) {
+      exchanges_(limits.exchanges),
+      nudge_timer_(executor_) {
   for (Exchange& exchange : exchanges_) free_.push_back(exchange);
 }
 
@@ -52,6 +53,7 @@ Result<void> Intake::start() {
       return Error{Errc::io_failed, error.code().value(), "threads for /dev/" + device_.name()};
   }
   ended_ = false;
+  threads_left_ = true;
   work_.emplace(asio::make_work_guard(executor_));
   return {};
 }
@@ -63,10 +65,27 @@ void Intake::end() {
   }
   freed_.notify_all();
   ending_now_.notify_all();
+  nudge();
 }
 
+/// An interrupt that comes while a thread is not asleep is lost, so they are repeated.
 void Intake::nudge() {
+  if (!threads_left_ || nudging_) return;
   for (std::thread& thread : threads_) device_.interrupt(thread);
+  nudging_ = true;
+  nudge_timer_.expires_after(limits_.nudge_interval);
+  nudge_timer_.async_wait([this](const boost::system::error_code&) {
+    nudging_ = false;
+    nudge();
+    check_ended();
+  });
+}
+
+void Intake::check_ended() {
+  if (ended_ || threads_left_ || nudging_) return;
+  ended_ = true;
+  work_.reset();
+  owner_.intake_ended();
 }
 
 /// What was needed for one large request is not kept for ever.
@@ -165,20 +184,17 @@ void Intake::deliver() {
   arrivals_.note();
   ExchangeList taken;
   std::vector<Failure> failures;
-  bool ended = false;
   {
     const std::lock_guard lock(mutex_);
     delivery_posted_ = false;
     taken.splice_back(taken_);
     failures.swap(failures_);
-    ended = running_ == 0;
+    threads_left_ = running_ > 0;
   }
   while (Exchange* exchange = taken.pop_front()) owner_.taken(*exchange);
   for (const Failure& failure : failures) owner_.intake_failed(failure.error, failure.length_bytes);
-  if (!ended || ended_) return;
-  ended_ = true;
-  work_.reset();
-  owner_.intake_ended();
+  if (!threads_left_) nudge_timer_.cancel();
+  check_ended();
 }
 
 }  // namespace hast::adapter::ggate

@@ -10,8 +10,14 @@ namespace hast::adapter::ggate {
 
 namespace asio = boost::asio;
 
-OwedLooks::OwedLooks(asio::any_io_executor executor, GateDevice& device, const Options& options)
-    : executor_(std::move(executor)), device_(device), options_(options), timer_(executor_) {}
+OwedLooks::OwedLooks(asio::any_io_executor executor, GateDevice& device, const IntakeLimits& limits,
+                     std::chrono::milliseconds patience, Log log)
+    : executor_(std::move(executor)),
+      device_(device),
+      limits_(limits),
+      patience_(patience),
+      log_(std::move(log)),
+      timer_(executor_) {}
 
 OwedLooks::~OwedLooks() { HAST_ASSERT(!done_); }
 
@@ -20,7 +26,7 @@ void OwedLooks::settle(std::function<void()> done) {
   aside(
       executor_, [this] { device_.wait_for_looks(); }, [this] { look_ended(); });
   timer_runs_ = true;
-  timer_.expires_after(options_.patience);
+  timer_.expires_after(patience_);
   timer_.async_wait([this](const boost::system::error_code&) {
     timer_runs_ = false;
     if (!looked_) fail_reads();
@@ -30,11 +36,11 @@ void OwedLooks::settle(std::function<void()> done) {
 
 void OwedLooks::fail_reads() {
   if (device_.adopt() != 0) return;
-  options_.log.warning(
+  log_.warning(
       "/dev/{}: the kernel waits for reads that the hastd before this one did not answer, and "
       "opens no disk for writing meanwhile. They get errors now.",
       device_.name());
-  intake_.emplace(executor_, device_, options_.limits, static_cast<Intake::Owner&>(*this));
+  intake_.emplace(executor_, device_, limits_, static_cast<Intake::Owner&>(*this));
   if (!intake_->start()) intake_.reset();
 }
 
@@ -47,23 +53,8 @@ void OwedLooks::taken(Exchange& exchange) {
 void OwedLooks::look_ended() {
   looked_ = true;
   timer_.cancel();
-  if (intake_) {
-    intake_->end();
-    nudge();
-  }
+  if (intake_) intake_->end();
   check_settled();
-}
-
-void OwedLooks::nudge() {
-  if (intake_->has_ended()) return;
-  intake_->nudge();
-  timer_runs_ = true;
-  timer_.expires_after(options_.nudge_interval);
-  timer_.async_wait([this](const boost::system::error_code&) {
-    timer_runs_ = false;
-    nudge();
-    check_settled();
-  });
 }
 
 void OwedLooks::check_settled() {

@@ -17,16 +17,10 @@ namespace hast::adapter::ggate {
 
 class OwedLooks final : private Intake::Owner {
  public:
-  struct Options {
-    IntakeLimits limits;
-    /// How long the kernel may look without us: it may be another hastd that has to answer.
-    std::chrono::milliseconds patience;
-    std::chrono::milliseconds nudge_interval;
-    Log log;
-  };
-
-  /// `device` outlives this.
-  OwedLooks(boost::asio::any_io_executor executor, GateDevice& device, const Options& options);
+  /// `device` outlives this. `patience`: how long the kernel may look without us, for it may be
+  /// another hastd that has to answer.
+  OwedLooks(boost::asio::any_io_executor executor, GateDevice& device, const IntakeLimits& limits,
+            std::chrono::milliseconds patience, Log log);
   ~OwedLooks();
 
   /// Once. `done` is posted when the kernel waits for no look any more; this may then go. All
@@ -36,17 +30,18 @@ class OwedLooks final : private Intake::Owner {
  private:
   void look_ended();
   void fail_reads();
-  void nudge();
   void check_settled();
 
   // Intake::Owner
   void taken(Exchange& exchange) override;
-  void intake_failed(int, std::uint64_t) override {}  // it tries again; settled() does not need it
+  void intake_failed(int, std::uint64_t) override {}  // it tries again; it is not needed
   void intake_ended() override { check_settled(); }
 
   const boost::asio::any_io_executor executor_;
   GateDevice& device_;
-  const Options options_;
+  const IntakeLimits limits_;
+  const std::chrono::milliseconds patience_;
+  const Log log_;
   boost::asio::steady_timer timer_;
   std::optional<Intake> intake_;
   bool timer_runs_ = false;

@@ -39,7 +39,7 @@ struct Daemon : hast::test::FrontendDaemon<ggate::GgateFrontend> {
     gate = fake.get();
     ggate::GgateOptions options;
     options.departure = &departure;
-    options.nudge_interval = 1ms;
+    options.limits.nudge_interval = 1ms;
     adjust(options);
     frontend.emplace(context.get_executor(), std::move(fake), std::move(options));
     REQUIRE(frontend->start());

@@ -21,8 +21,6 @@ struct GgateOptions {
   IntakeLimits limits;
   bool direct_reads = false;             // by the kernel, from the component, while that is current
   const Departure* departure = nullptr;  // outlives the front-end; nullptr: always for good
-  /// How often threads that sleep in the kernel are woken until they have noticed the end.
-  std::chrono::milliseconds nudge_interval{20};
   /// How often a new device is looked for in /dev.
   std::chrono::milliseconds look_interval{5};
   /// How long the kernel may look at a device that was left behind before its reads fail.
@@ -65,20 +63,18 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   void removed(int error);
   void settle_looks(std::function<void()> done);
   void look_for_node();
-  void nudge();
   void answer(Exchange& exchange);
 
   // Intake::Owner
   void taken(Exchange& exchange) override { pump_->begin(exchange); }
   void intake_failed(int error, std::uint64_t length_bytes) override;
-  void intake_ended() override;
+  void intake_ended() override { check_withdrawn(); }
   // Pump::Owner
   void concluded(Exchange& exchange) override;
   void progress_due() override;
 
   std::unique_ptr<GateDevice> device_;
   const GgateOptions options_;
-  boost::asio::steady_timer nudge_timer_;
   boost::asio::steady_timer look_timer_;
 
   // From serve() until the withdrawal is over.
@@ -86,8 +82,7 @@ class GgateFrontend final : public DeviceFrontend, private Intake::Owner, privat
   std::optional<Intake> intake_;
   bool reads_directly_ = false;  // the kernel does, past hastd
   bool misses_size_ = false;     // the device that was taken over is to be resized
-  bool nudging_ = false;         // the timer's handler has yet to run
-  bool looking_ = false;         // likewise
+  bool looking_ = false;         // the timer's handler has yet to run
   bool progress_posted_ = false;
   int reported_error_ = 0;
   std::vector<std::function<void()>> opened_;  // to be told once there is a node

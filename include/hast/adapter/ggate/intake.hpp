@@ -6,6 +6,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -23,6 +24,8 @@ struct IntakeLimits {
   unsigned threads = 3;                    // a burst of requests is not taken one by one
   std::size_t exchanges = 64;              // taken from the kernel and not answered
   std::size_t buffer_bytes = 1024 * 1024;  // of each; grows when a request is larger
+  /// How often threads that sleep in the kernel are woken until they have noticed the end.
+  std::chrono::milliseconds nudge_interval{20};
 };
 
 class Intake {
@@ -48,10 +51,8 @@ class Intake {
   /// io_failed if the threads cannot be started: those that were end, see intake_ended().
   Result<void> start();
   void recycle(Exchange& exchange);
-  /// No more requests are taken. Threads that sleep in the kernel notice it when the device is
-  /// destroyed, or by nudge(), which is to be repeated until intake_ended().
+  /// No more requests are taken; intake_ended() when the threads have noticed.
   void end();
-  void nudge();
   bool has_ended() const { return ended_; }
 
  private:
@@ -69,6 +70,8 @@ class Intake {
   void thread_ends();
   void post_delivery(std::unique_lock<std::mutex> lock);
   void deliver();
+  void nudge();
+  void check_ended();
 
   boost::asio::any_io_executor executor_;
   Arrivals arrivals_;
@@ -76,7 +79,10 @@ class Intake {
   Owner& owner_;
   const IntakeLimits limits_;
   std::deque<Exchange> exchanges_;
-  bool ended_ = true;  // owner only
+  boost::asio::steady_timer nudge_timer_;
+  bool threads_left_ = false;  // owner only, as are the next two
+  bool nudging_ = false;       // the timer's handler has yet to run
+  bool ended_ = true;
 
   std::mutex mutex_;  // guards everything below
   std::condition_variable freed_;
