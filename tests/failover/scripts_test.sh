@@ -28,10 +28,10 @@ fake() {
 }
 note='echo "$(basename "$0") $*" >> "$NOTES"'
 fake uname <<< 'echo FreeBSD'
-fake logger <<< ':'
+fake logger <<< 'echo "$*" >> "$DIR/log"'
 fake ping <<< 'exit 0'
-fake daemon <<< 'while [[ $1 == -* ]]; do [ "$1" = -o ] && shift; shift; done; "$@" >> "$DIR/out" 2>&1'
-fake lockf <<< 'while [[ $1 == -* ]]; do [ "$1" = -t ] && shift; shift; done; shift; "$@"'
+fake daemon <<< 'while [[ $1 == -* ]]; do [ "$1" = -o ] && shift; shift; done; "$@" >> "$DIR/out" 2>&1; exit 0'
+fake lockf <<< 'now=; while [[ $1 == -* ]]; do [ "$1" != -t ] || { now=-n; shift; }; shift; done; exec flock -o $now "$@"'
 fake mount <<< 'if [ $# = 0 ]; then cat "$DIR/mounts"; exit; fi; '"$note"'; echo "${*: -2:1} on ${*: -1} ($2, local, noatime)" >> "$DIR/mounts"'
 fake umount << 'SH'
 echo "umount $*" >> "$NOTES"
@@ -46,6 +46,7 @@ fake ifconfig <<< '[ $# != 1 ] || { echo "	carp: $(cat "$DIR/carp") vhid 1 advba
 fake sysctl <<< '[ "$1" != -n ] || exec cat "$DIR/preempt"; '"$note"
 fake service <<< "$note"
 fake hastctl << 'SH'
+[ ! -e "$DIR/down" ] || { echo "[ERROR] Unable to connect to hastd."; exit 69; }
 case $1 in
   role)
     echo "hastctl $*" >> "$NOTES"
@@ -134,8 +135,30 @@ hf promote shared || fail "promote"
 touch "$DIR/hangs"
 hf demote shared || fail "demote"
 did "service nfsd onestop" "umount $DIR/srv" "hastctl role secondary shared"
+say "... and not waited for where hastd serves nothing"
+: > "$DIR/mounts"
+rm "$DIR/hangs"
+hf promote shared || fail "promote"
+touch "$DIR/hangs"
+echo init > "$DIR/role"
+sed -i 's/^UNMOUNT_LIMIT=2/UNMOUNT_LIMIT=600/' "$DIR/etc/shared.conf"
+hf demote shared || fail "demote"
+sed -i 's/^UNMOUNT_LIMIT=600/UNMOUNT_LIMIT=2/' "$DIR/etc/shared.conf"
 rm "$DIR/hangs"
 : > "$DIR/mounts"
+say "what is wrong is said once, by the check and by the worker"
+hf promote shared || fail "promote"
+touch "$DIR/down"
+: > "$DIR/log"
+hf request secondary shared &
+WATCH=$!
+for _ in {1..5}; do hf check shared || true; sleep 0.5; done
+rm "$DIR/down"
+wait "$WATCH" || fail "demote"
+WATCH=
+for text in "cannot be asked" "did not become secondary"; do
+  [ "$(grep -c "$text" "$DIR/log")" = 1 ] || fail "not said once: $text: $(cat "$DIR/log")"
+done
 
 say "a node that has just become secondary waits for a primary to show up, once"
 hf demote shared
@@ -176,7 +199,6 @@ hf check shared || fail "in step again, yet not eligible"
 say "a node in split-brain is not promoted, until it has what the other one wrote or a person says so"
 echo absent > "$DIR/status"
 echo true > "$DIR/split"
-hf check shared && fail "eligible in split-brain"
 hf promote shared && fail "promoted in split-brain"
 grep -q "shared is in split-brain" "$DIR/run/shared/reason" || fail "no reason: $(cat "$DIR/run/shared/reason")"
 grep -q "role primary" "$DIR/notes" && fail "hastd was asked"
@@ -186,7 +208,14 @@ hf reset shared
 hf check shared || fail "not eligible after a reset"
 hf promote shared || fail "not promoted after a reset: $(cat "$DIR/run/shared/reason")"
 hf demote shared
-hf check shared && fail "a reset counts twice"
+hf check shared && fail "eligible in split-brain: a reset counts twice"
+hf reset shared
+echo false > "$DIR/split"
+echo complete > "$DIR/status"
+hf check shared || fail "in step again, yet not eligible"
+echo absent > "$DIR/status"
+echo true > "$DIR/split"
+hf check shared && fail "eligible: a reset counts for the next split-brain"
 echo false > "$DIR/split"
 echo complete > "$DIR/status"
 hf check shared || fail "in step again, yet not eligible"
@@ -214,6 +243,10 @@ hf request secondary shared
 hf check shared && fail "eligible"
 hf reset shared
 hf check shared || fail "not eligible after a reset"
+echo true > "$DIR/split"
+hf check shared && fail "a reset for a file system counts for a split-brain"
+echo false > "$DIR/split"
+hf check shared || fail "in step again, yet not eligible"
 
 say "hast-carp watch: CARP is told when this node cannot serve"
 : > "$DIR/notes"
