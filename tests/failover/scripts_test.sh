@@ -162,7 +162,7 @@ done
 
 say "a node that has just become secondary waits for a primary to show up, once"
 hf demote shared
-sed -i 's/MEETING_LIMIT=0/MEETING_LIMIT=3/' "$DIR/etc/shared.conf"
+sed -i 's/MEETING_LIMIT=0/MEETING_LIMIT=6/' "$DIR/etc/shared.conf"
 from=$SECONDS
 hf promote shared || fail "promote"
 [ $((SECONDS - from)) -ge 2 ] || fail "did not wait"
@@ -173,7 +173,7 @@ echo absent > "$DIR/status" # the primary came, and died
 from=$SECONDS
 hf promote shared || fail "promote"
 [ $((SECONDS - from)) -le 1 ] || fail "waited for a primary that had died"
-sed -i 's/MEETING_LIMIT=3/MEETING_LIMIT=0/' "$DIR/etc/shared.conf"
+sed -i 's/MEETING_LIMIT=6/MEETING_LIMIT=0/' "$DIR/etc/shared.conf"
 hf demote shared
 : > "$DIR/notes"
 
@@ -241,11 +241,13 @@ hf promote shared && fail "mounted"
 grep -q "^mount" "$DIR/notes" && fail "mounted what fsck refused"
 hf request secondary shared
 hf check shared && fail "eligible"
+echo absent > "$DIR/status"
 hf reset shared
 hf check shared || fail "not eligible after a reset"
 echo true > "$DIR/split"
 hf check shared && fail "a reset for a file system counts for a split-brain"
 echo false > "$DIR/split"
+echo complete > "$DIR/status"
 hf check shared || fail "in step again, yet not eligible"
 
 say "hast-carp watch: CARP is told when this node cannot serve"
